@@ -1,0 +1,111 @@
+"""The command ``mapt``: parses arguments, calls one function a command, and turns bad input into one line and exit code 2."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from mapt_ros.errors import InputError
+
+app = typer.Typer(
+    name="mapt",
+    help="Panoptic tracking from a vehicle's camera (MAPT): ROS 2 node, offline tracking, replay.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+bag_app = typer.Typer(help="Write KITTI folders as rosbag2, play bags over DDS.", no_args_is_help=True)
+app.add_typer(bag_app, name="bag")
+
+# Everything heavy (torch, OpenCV, rclpy) is imported inside the commands, so that `mapt --help` answers at once.
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Weights = Annotated[str, typer.Option(help="A bundled checkpoint's name, or a .safetensors file.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+
+@app.command()
+def track(
+    source: Annotated[Path, typer.Argument(help="Image folder, video, or ROS 1 / ROS 2 bag.")],
+    out: Annotated[Path, typer.Option(help="Output folder.")],
+    weights: Weights = "compact",
+    device: Device = "auto",
+    topic: Annotated[Optional[str], typer.Option(help="Image topic of a bag that has several.")] = None,
+    video: Annotated[Optional[Path], typer.Option(help="Also write an overlay video.")] = None,
+    bag: Annotated[Optional[Path], typer.Option(help="Also write a rosbag2 of PanopticFrame messages.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Track offline and deterministically: KITTI-STEP panoptic maps, tracks.jsonl and summary.json."""
+    from mapt_ros.replay.track import track_source
+
+    _report(track_source(source, out, weights=weights, device=device, topic=topic, video=video, bag=bag), as_json)
+
+
+@bag_app.command("write")
+def bag_write(
+    source: Annotated[Path, typer.Argument(help="KITTI folder: raw drive, tracking or STEP layout.")],
+    out: Annotated[Path, typer.Argument(help="rosbag2 folder to create.")],
+    topic: Annotated[str, typer.Option(help="Image topic; camera_info goes beside it.")] = "/image",
+    storage: Annotated[str, typer.Option(help="mcap or sqlite3.")] = "mcap",
+    sequence: Annotated[Optional[str], typer.Option(help="Sequence of a folder that has several.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a KITTI folder as a rosbag2 with image and camera_info."""
+    from mapt_ros.replay.bags import write_bag
+
+    _report(write_bag(source, out, topic=topic, storage=storage, sequence=sequence), as_json)
+
+
+@bag_app.command("play")
+def bag_play(
+    bag: Annotated[Path, typer.Argument(help="ROS 1 or ROS 2 bag.")],
+    rate: Annotated[float, typer.Option(help="Speed relative to the stamps; 0 = as fast as the subscribers take it.")] = 1.0,
+    loop: Annotated[int, typer.Option(help="How often to play it.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Play a bag over DDS with /clock, where `ros2 bag` is not installed."""
+    from mapt_ros.ros.player import play_bag
+
+    _report(play_bag(bag, rate=rate, loop=loop), as_json)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def node(context: typer.Context) -> None:
+    """Start the ROS 2 node; takes --ros-args as `ros2 run mapt_ros mapt_node` does."""
+    from mapt_ros.ros.node import main as node_main
+
+    raise SystemExit(node_main(context.args))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Output folder.")] = Path("out/demo"),
+    as_json: Json = False,
+) -> None:
+    """The main job: a driving scene as a bag, the real node over DDS, its output recorded and drawn."""
+    from mapt_ros.ros.demo import run_demo
+
+    _report(run_demo(out), as_json)
+
+
+def _report(result: dict, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result))
+        return
+    for key, value in result.items():
+        typer.echo(f"{key}: {value}")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except InputError as error:
+        print(f"mapt: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

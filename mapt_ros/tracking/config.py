@@ -1,0 +1,27 @@
+"""Settings of association, memory and fusion; the ``tracker`` section of a config file."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+AssociationMode = Literal["combined", "motion", "appearance", "appearance-first", "simultaneous"]
+
+
+class TrackerConfig(BaseModel):
+    """How detections become identities.
+
+    The paper gives none of these numbers; the defaults are ours except the fusion's, which are EfficientPS's.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    score_threshold: float = Field(0.5, ge=0, le=1, description="Detections below this score are ignored.")
+    max_taken: float = Field(0.5, ge=0, le=1, description="Skip a detection with a larger share already taken.")
+    min_stuff_area: int = Field(256, ge=0, description="Smaller stuff segments become unlabelled, in pixels.")
+    association: AssociationMode = Field("combined", description="Which cues decide, and in which order.")
+    motion_threshold: float = Field(0.3, ge=0, le=1, description="Least overlap with a propagated mask.")
+    appearance_threshold: float = Field(0.6, ge=-1, le=1, description="Least cosine similarity of embeddings.")
+    max_age: int = Field(10, ge=0, description="Frames a lost track is remembered.")
+    confirm_after: int = Field(2, ge=1, description="Sightings in a row until a track is confirmed.")
+    embedding_momentum: float = Field(0.8, ge=0, lt=1, description="Share of the old embedding kept at an update.")
+    publish_lost: bool = Field(False, description="Also report tracks that are lost but remembered.")
