@@ -1,8 +1,14 @@
-"""Settings of association, memory and fusion; the ``tracker`` section of a config file."""
+"""Settings of association, memory and fusion (the ``tracker`` section of a config file), and the whole config file."""
 
+from pathlib import Path
 from typing import Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field
+
+from mapt_ros.errors import InputError, validated
+from mapt_ros.model.config import ModelConfig
+from mapt_ros.resources import resource
 
 AssociationMode = Literal["combined", "motion", "appearance", "appearance-first", "simultaneous"]
 
@@ -25,3 +31,34 @@ class TrackerConfig(BaseModel):
     confirm_after: int = Field(2, ge=1, description="Sightings in a row until a track is confirmed.")
     embedding_momentum: float = Field(0.8, ge=0, lt=1, description="Share of the old embedding kept at an update.")
     publish_lost: bool = Field(False, description="Also report tracks that are lost but remembered.")
+
+
+class MaptConfig(BaseModel):
+    """A whole config file: the network and the tracker around it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: ModelConfig = ModelConfig()
+    tracker: TrackerConfig = TrackerConfig()
+
+
+def load_config(name_or_path: str | Path) -> MaptConfig:
+    """Reads a YAML config: a file, or the name of a bundled one (``compact``, ``regnety_8gf``).
+
+    Raises:
+        InputError: no such file, not YAML, an unknown key or a value out of range.
+    """
+    path = Path(name_or_path)
+    if not path.suffix:
+        try:
+            path = resource(f"config/model/{path}.yaml")
+        except FileNotFoundError:
+            names = ", ".join(sorted(p.stem for p in resource("config/model").glob("*.yaml")))
+            raise InputError(f"config {str(name_or_path)!r}: no such bundled config; there are {names}") from None
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a YAML config") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())[:120]})") from None
+    return validated(MaptConfig, content, str(path))

@@ -1,0 +1,165 @@
+"""Saves and loads networks as safetensors files whose header carries the config, so that a file is enough to run one."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from mapt_ros.errors import InputError, validated
+from mapt_ros.model.config import ModelConfig
+from mapt_ros.model.mapt import MAPT
+from mapt_ros.resources import cache_dir, resource
+
+FORMAT = "mapt_ros/1"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a checkpoint says about itself.
+
+    Attributes:
+        model: the network's config.
+        tracker: the tracker section of the config it was made with; {} if it has none.
+        facts: how it was trained, free-form.
+    """
+
+    model: ModelConfig
+    tracker: dict
+    facts: dict
+
+
+def save_checkpoint(
+    path: Path, model: MAPT, *, tracker: dict | None = None, facts: dict | None = None, half: bool = False
+) -> None:
+    """Writes beside the final name, then renames: a reader never sees half a file.
+
+    Args:
+        path: a ``.safetensors`` file; its folder is made.
+        model: on any device.
+        tracker, facts: for the header; JSON-serialisable.
+        half: store floating-point weights as fp16 (half the size; exactness is lost).
+    """
+    tensors = {
+        name: (t.half() if half and t.is_floating_point() else t).detach().cpu().contiguous()
+        for name, t in model.state_dict().items()
+    }
+    metadata = {
+        "format": FORMAT,
+        "model": model.config.model_dump_json(),
+        "tracker": json.dumps(tracker or {}),
+        "facts": json.dumps(facts or {}),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        save_file(tensors, beside, metadata=metadata)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_header(path: Path) -> Header:
+    """The header alone, without the weights.
+
+    Raises:
+        InputError: no such file, or not a checkpoint of this package.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such weights file; expected a .safetensors checkpoint")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: not a readable safetensors file ({_one_line(error)})") from None
+    if metadata.get("format") != FORMAT:
+        raise InputError(f"{path}: not a mapt_ros checkpoint (format {metadata.get('format')!r}, expected {FORMAT!r})")
+    try:
+        sections = {key: json.loads(metadata[key]) for key in ("model", "tracker", "facts")}
+    except (KeyError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: its header is damaged ({_one_line(error)})") from None
+    return Header(validated(ModelConfig, sections["model"], f"{path}: config in its header"), *list(sections.values())[1:])
+
+
+def load_checkpoint(path: Path, expected: ModelConfig | None = None) -> tuple[MAPT, Header]:
+    """The network in evaluation mode on the CPU, weights as fp32, every key checked.
+
+    Args:
+        path: a file written by ``save_checkpoint``.
+        expected: the config that the caller wants; None takes the file's own.
+
+    Raises:
+        InputError: unreadable, of another config, or with missing, unexpected or wrongly shaped tensors.
+    """
+    header = read_header(path)
+    if expected is not None and expected != header.model:
+        raise InputError(f"{path}: weights of another config; {_differences(header.model, expected)}")
+    model = MAPT(header.model)
+    wanted = model.state_dict()
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: its weights cannot be read ({_one_line(error)})") from None
+    for name in sorted(wanted.keys() ^ tensors.keys()):
+        problem = "is missing" if name in wanted else "does not belong to this config"
+        raise InputError(f"{path}: tensor {name!r} {problem}; the file does not fit its own config {header.model.name!r}")
+    for name, tensor in tensors.items():
+        if tensor.shape != wanted[name].shape:
+            raise InputError(
+                f"{path}: tensor {name!r} has shape {tuple(tensor.shape)}, config {header.model.name!r} needs"
+                f" {tuple(wanted[name].shape)}"
+            )
+    model.load_state_dict({name: t.to(wanted[name].dtype) for name, t in tensors.items()}, strict=True)
+    return model.eval(), header
+
+
+def find_weights(name_or_path: str | Path) -> Path:
+    """A checkpoint's file: a path as it is, or a name looked up among the bundled weights, then in the cache.
+
+    Raises:
+        InputError: a name that is neither bundled nor in the cache.
+    """
+    path = Path(name_or_path)
+    if path.suffix or len(path.parts) > 1:
+        return path
+    try:
+        return resource(f"weights/{path}.safetensors")
+    except FileNotFoundError:
+        cached = cached_weights(str(path))
+    if cached.is_file():
+        return cached
+    raise InputError(
+        f"weights {str(path)!r}: neither bundled nor in {cached.parent}; run `mapt demo` once, which makes 'compact',"
+        " or give a .safetensors file"
+    )
+
+
+def cached_weights(name: str) -> Path:
+    """Where weights that this machine made for itself are kept."""
+    return cache_dir() / "weights" / f"{name}.safetensors"
+
+
+def file_hash(path: Path) -> str:
+    """The first 12 hexadecimal digits of the file's SHA-256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def _differences(found: ModelConfig, wanted: ModelConfig) -> str:
+    """The first differing setting of two configs, in words."""
+    for key, value in found.model_dump().items():
+        other = getattr(wanted, key)
+        other = other.model_dump() if hasattr(other, "model_dump") else other
+        if value != other:
+            if isinstance(value, dict):
+                inner = next(k for k in value if value[k] != other[k])
+                return f"{key}.{inner} is {value[inner]!r} in the file, {other[inner]!r} in the config"
+            return f"{key} is {value!r} in the file, {other!r} in the config"
+    return "the configs differ"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]

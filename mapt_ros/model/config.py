@@ -1,0 +1,77 @@
+"""The typed description of a MAPT network; the ``model`` section of a config file and of a checkpoint's header."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from mapt_ros.data.labels import CLASS_SETS, ClassSet
+
+BackboneName = Literal["regnet_y_400mf", "regnet_y_1_6gf", "regnet_y_3_2gf", "regnet_y_8gf"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SemanticConfig(_Section):
+    """Widths of the semantic head; EfficientPS's are 128 and 256."""
+
+    channels: int = Field(128, ge=8, description="Width of LSFE, MC and of S_t.")
+    dpc_channels: int = Field(256, ge=8, description="Width inside the dense prediction cell.")
+
+
+class InstanceConfig(_Section):
+    """The modified Mask R-CNN: anchors, proposals and detections."""
+
+    anchor_sizes: tuple[int, int, int, int] = Field((32, 64, 128, 256), description="Side in pixels, P4 to P32.")
+    train_proposals: int = Field(1000, ge=1, description="Proposals kept an image while training.")
+    proposals: int = Field(300, ge=1, description="Proposals kept an image at inference.")
+    sampled_rois: int = Field(256, ge=1, description="RoIs an image that the box loss looks at.")
+    detections: int = Field(100, ge=1, description="Detections kept an image.")
+    score_floor: float = Field(0.05, ge=0, le=1, description="Detections below are never formed.")
+    nms_threshold: float = Field(0.5, gt=0, le=1)
+    box_channels: int = Field(1024, ge=8, description="Width of the two fully connected layers.")
+    mask_channels: int = Field(256, ge=8, description="Width of the four separable mask convolutions.")
+    canonical_box: int = Field(224, ge=8, description="Box side in pixels that pools from P16; smaller ones go finer.")
+
+
+class MotionConfig(_Section):
+    """The motion head: where it works and how wide it is."""
+
+    stride: Literal[4, 8] = Field(8, description="Input pixels a cell of the propagated masks and features.")
+    channels: int = Field(64, ge=4, description="Width of the reduced semantic difference.")
+    feature_channels: int = Field(32, ge=4, description="Width of the propagated features.")
+    dilations: tuple[int, ...] = Field((1, 3, 6, 12), min_length=1)
+
+
+class AppearanceConfig(_Section):
+    """The appearance head."""
+
+    roi_size: int = Field(7, ge=1)
+    channels: int = Field(64, ge=4, description="Width of the pooled cells that both cues are brought to.")
+    hidden: int = Field(256, ge=4, description="Width of the fully connected layer.")
+    embedding: int = Field(128, ge=2, description="Width of the tracking embedding.")
+
+
+class ModelConfig(_Section):
+    """Everything that decides the shape of the network's weights, and how it is run."""
+
+    name: str = "mapt"
+    class_set: str = "kitti-step"
+    backbone: BackboneName = "regnet_y_8gf"
+    input_height: int | None = Field(None, ge=32, description="Images are resized to this height; none = as they are.")
+    fpn_channels: int = Field(256, ge=8)
+    semantic: SemanticConfig = SemanticConfig()
+    instance: InstanceConfig = InstanceConfig()
+    motion: MotionConfig = MotionConfig()
+    appearance: AppearanceConfig = AppearanceConfig()
+
+    @model_validator(mode="after")
+    def _known_class_set(self) -> "ModelConfig":
+        if self.class_set not in CLASS_SETS:
+            raise ValueError(f"class_set {self.class_set!r} is not one of {', '.join(CLASS_SETS)}")
+        return self
+
+    @property
+    def classes(self) -> ClassSet:
+        return CLASS_SETS[self.class_set]

@@ -1,0 +1,52 @@
+"""The two convolution blocks that the heads are made of."""
+
+from collections.abc import Callable
+from math import gcd
+
+from torch import Tensor, nn
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """The norm of layers that see RoIs: unlike batch norm it does not depend on how many there are, none included."""
+    return nn.GroupNorm(gcd(8, channels), channels)
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution without bias, norm, leaky ReLU; keeps height and width."""
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 1, norm: Callable[[int], nn.Module] = nn.BatchNorm2d
+    ):
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
+            norm(outputs),
+            nn.LeakyReLU(0.01, inplace=True),
+        )
+
+
+class SeparableConv(nn.Module):
+    """Depthwise 3x3 then pointwise 1x1, each with norm and leaky ReLU (EfficientPS's unit); keeps the size.
+
+    Args:
+        inputs, outputs: channels.
+        dilation: of the depthwise part, as (rows, columns).
+        norm: makes the norm layer for a number of channels.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        dilation: tuple[int, int] = (1, 1),
+        norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
+    ):
+        super().__init__()
+        self.depthwise = nn.Sequential(
+            nn.Conv2d(inputs, inputs, 3, padding=dilation, dilation=dilation, groups=inputs, bias=False),
+            norm(inputs),
+            nn.LeakyReLU(0.01, inplace=True),
+        )
+        self.pointwise = ConvNormAct(inputs, outputs, norm=norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.pointwise(self.depthwise(x))

@@ -1,0 +1,154 @@
+"""MAPT: shared backbone, four heads, and the order in which they run on one frame (arXiv 2503.09191)."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mapt_ros.model.appearance import AppearanceHead
+from mapt_ros.model.backbone import STRIDES, Backbone, TwoWayFPN
+from mapt_ros.model.config import ModelConfig
+from mapt_ros.model.instance import Detections, InstanceHead
+from mapt_ros.model.motion import MotionHead
+from mapt_ros.model.semantic import SemanticHead
+
+_MEAN = (123.675, 116.28, 103.53)  # ImageNet's, on the 0-255 scale
+_STD = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """Images as the network takes them.
+
+    Attributes:
+        images: Bx3xHxW float, normalised, zero-padded at the bottom and right to a multiple of 32.
+        sizes: height and width of every image before padding.
+    """
+
+    images: Tensor
+    sizes: list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class FrameState:
+    """What the network needs of the previous frame of one camera.
+
+    Attributes:
+        semantic: S_{t-1}, Cxhxw, at the motion head's stride.
+        masks: M_{t-1}, Nxhxw in [0, 1], one a track, at the same stride.
+    """
+
+    semantic: Tensor
+    masks: Tensor
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of one frame.
+
+    Attributes:
+        semantic_logits: KxHxW/16 cells (stride 4), in the order of the class set.
+        semantic: S_t, Cxhxw at the motion head's stride; the next frame's predecessor.
+        detections: with embeddings.
+        propagated_masks: M_{t-1 -> t}, Nxhxw in [0, 1]; None without a predecessor.
+        size: height and width of the image inside the padded input.
+    """
+
+    semantic_logits: Tensor
+    semantic: Tensor
+    detections: Detections
+    propagated_masks: Tensor | None
+    size: tuple[int, int]
+
+
+class MAPT(nn.Module):
+    """The whole network. It holds weights only; what it remembers of a camera is a ``FrameState`` outside of it."""
+
+    def __init__(self, config: ModelConfig, pretrained_backbone: bool = False):
+        super().__init__()
+        self.config = config
+        classes = config.classes
+        self.backbone = Backbone(config.backbone, pretrained_backbone)
+        self.fpn = TwoWayFPN(self.backbone.widths, config.fpn_channels)
+        self.semantic = SemanticHead(config.fpn_channels, len(classes.classes), config.semantic)
+        self.instance = InstanceHead(config.fpn_channels, len(classes.things), config.instance)
+        self.motion = MotionHead(config.semantic.channels, config.motion)
+        self.appearance = AppearanceHead(
+            config.fpn_channels, config.instance.canonical_box, config.motion, config.appearance
+        )
+
+    @property
+    def device(self) -> torch.device:
+        return self.motion.mask_kernels.device
+
+    def prepare(self, images: list[Tensor]) -> ImageBatch:
+        """Normalises, resizes to the config's height and pads: HxWx3 uint8 RGB images, all of one size -> a batch."""
+        batch = torch.stack([image.to(self.device) for image in images]).permute(0, 3, 1, 2).float()
+        if self.config.input_height is not None and batch.shape[2] != self.config.input_height:
+            height = self.config.input_height
+            width = max(1, round(batch.shape[3] * height / batch.shape[2]))
+            batch = F.interpolate(batch, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
+        return ImageBatch(pad(normalise(batch)), [tuple(batch.shape[2:])] * len(images))
+
+    def encode(self, images: Tensor) -> dict[str, Tensor]:
+        """Bx3xHxW normalised images, H and W multiples of 32 -> {"P4": BxCx(H/4)x(W/4), ... "P32"}."""
+        return self.fpn(self.backbone(images))
+
+    def forward(
+        self, batch: ImageBatch, previous: list[FrameState | None], use_propagated: bool = True
+    ) -> list[Prediction]:
+        """One frame of every camera of the batch.
+
+        Args:
+            batch: B images of one size.
+            previous: what each camera's previous frame left, None where there is none.
+            use_propagated: False leaves the propagated features out of the embeddings.
+        """
+        pyramid = self.encode(batch.images)
+        semantic = self.semantic(pyramid)
+        detections = self.instance(pyramid, batch.sizes, batch.images)
+        current = self.motion.to_stride(semantic.features)
+        propagated_masks, propagated_features = self._propagate(current, previous)
+        embeddings = self.appearance(
+            pyramid,
+            batch.sizes,
+            [d.boxes for d in detections],
+            [d.mask_logits.sigmoid() for d in detections],
+            propagated_features,
+            use_propagated,
+        ).split([len(d) for d in detections])
+        return [
+            Prediction(semantic.logits[i], current[i], detections[i].with_embeddings(embeddings[i]), masks, size)
+            for i, (masks, size) in enumerate(zip(propagated_masks, batch.sizes))
+        ]
+
+    def _propagate(
+        self, current: Tensor, previous: list[FrameState | None]
+    ) -> tuple[list[Tensor | None], Tensor | None]:
+        """Masks an image (None without predecessor) and BxFxhxw features (zeros there; None if no image has one)."""
+        having = [i for i, state in enumerate(previous) if state is not None]
+        if not having:
+            return [None] * len(previous), None
+        before = torch.stack([previous[i].semantic for i in having])
+        field = self.motion.field(before, current[having])
+        moved = self.motion.propagate_features(field, before)
+        features = moved.new_zeros(len(previous), *moved.shape[1:])
+        features[having] = moved
+        masks: list[Tensor | None] = [None] * len(previous)
+        for k, i in enumerate(having):
+            masks[i] = self.motion.propagate_masks(field.of(k), previous[i].masks)
+        return masks, features
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Bx3xHxW RGB in 0-255 -> ImageNet's mean 0 and deviation 1."""
+    mean = images.new_tensor(_MEAN)[:, None, None]
+    std = images.new_tensor(_STD)[:, None, None]
+    return (images - mean) / std
+
+
+def pad(images: Tensor) -> Tensor:
+    """Zero-pads BxCxHxW at the bottom and right to multiples of the coarsest stride."""
+    height, width = images.shape[-2:]
+    return F.pad(images, (0, -width % STRIDES[-1], 0, -height % STRIDES[-1]))

@@ -1,0 +1,113 @@
+"""The motion head: offset maps from the semantic difference propagate the previous frame's masks and features.
+
+S_{t-1} - S_t passes dilated convolutions, one for every dilation, each giving an offset map; multi-scale deformable
+convolutions with these offsets carry the tracks' masks and S_{t-1} to the current frame (MAPT, motion head). The paper
+does not give the widths or how the scales are joined: here a softmax over the scales, predicted at every cell, weighs
+them, and the mask kernels are kept non-negative with sum 1, so a propagated mask is a weighted mean of mask values and
+stays in [0, 1].
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import deform_conv2d
+
+from mapt_ros.model.config import MotionConfig
+from mapt_ros.model.layers import ConvNormAct
+
+
+@dataclass(frozen=True)
+class MotionField:
+    """Where every cell of the current frame looks in the previous one.
+
+    Attributes:
+        offsets: one Bx18xhxw map a dilation: (dy, dx) for each of the 3x3 taps, in cells.
+        attention: BxSxhxw, the share of each of the S dilations; sums to 1 over S.
+    """
+
+    offsets: tuple[Tensor, ...]
+    attention: Tensor
+
+    def of(self, image: int) -> "MotionField":
+        """The field of one image of the batch, batch size 1."""
+        at = slice(image, image + 1)
+        return MotionField(tuple(o[at] for o in self.offsets), self.attention[at])
+
+
+class MotionHead(nn.Module):
+    """Propagates masks and features from the previous frame to the current one.
+
+    Args:
+        inputs: channels of S_t.
+    """
+
+    def __init__(self, inputs: int, config: MotionConfig):
+        super().__init__()
+        self.stride = config.stride
+        self.dilations = config.dilations
+        scales = len(config.dilations)
+        self.reduce_difference = ConvNormAct(inputs, config.channels)
+        self.offset_convs = nn.ModuleList(
+            nn.Conv2d(config.channels, 18, 3, padding=d, dilation=d) for d in config.dilations
+        )
+        self.scale_attention = nn.Conv2d(config.channels, scales, 3, padding=1)
+        self.reduce_features = ConvNormAct(inputs, config.feature_channels)
+        self.feature_kernels = nn.Parameter(torch.empty(scales, config.feature_channels, config.feature_channels, 3, 3))
+        self.fuse_features = ConvNormAct(config.feature_channels, config.feature_channels)
+        self.mask_kernels = nn.Parameter(torch.zeros(scales, 3, 3))
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Zero offsets, equal scales and centre taps: what goes in comes out until training says otherwise."""
+        for conv in (*self.offset_convs, self.scale_attention):
+            nn.init.zeros_(conv.weight)
+            nn.init.zeros_(conv.bias)
+        for kernel in self.feature_kernels:
+            nn.init.kaiming_uniform_(kernel, a=1)
+        with torch.no_grad():
+            self.mask_kernels[:, 1, 1] = 1
+
+    def to_stride(self, features: Tensor) -> Tensor:
+        """S_t at stride 4 -> at the motion head's own stride, by averaging."""
+        return F.avg_pool2d(features, self.stride // 4) if self.stride > 4 else features
+
+    def field(self, previous: Tensor, current: Tensor) -> MotionField:
+        """The motion field between two S maps, BxCxhxw each at the head's stride."""
+        difference = self.reduce_difference(previous - current)
+        offsets = tuple(conv(difference) for conv in self.offset_convs)
+        return MotionField(offsets, self.scale_attention(difference).softmax(dim=1))
+
+    def propagate_masks(self, field: MotionField, masks: Tensor) -> Tensor:
+        """Carries soft masks along the field.
+
+        Args:
+            field: of one image (batch size 1).
+            masks: Nxhxw in [0, 1], one a track, at the head's stride. N may be 0.
+
+        Returns:
+            Nxhxw in [0, 1].
+        """
+        if len(masks) == 0:  # deform_conv2d ends the process when it is given zero channels
+            return masks
+        kernels = self.mask_kernels.clamp(min=0)
+        kernels = kernels / kernels.sum(dim=(1, 2), keepdim=True).clamp(min=1e-6)
+        moved = torch.zeros_like(masks)
+        for scale, (dilation, offsets) in enumerate(zip(self.dilations, field.offsets)):
+            weight = kernels[scale].expand(len(masks), 1, 3, 3).contiguous()
+            warped = deform_conv2d(
+                masks[None].contiguous(), offsets, weight.to(masks.dtype), padding=dilation, dilation=dilation
+            )
+            moved = moved + field.attention[:, scale] * warped[0]
+        return moved
+
+    def propagate_features(self, field: MotionField, previous: Tensor) -> Tensor:
+        """Carries S_{t-1} along the field: BxCxhxw at the head's stride -> BxFxhxw, F propagated channels."""
+        reduced = self.reduce_features(previous)
+        moved = torch.zeros_like(reduced)
+        for scale, (dilation, offsets) in enumerate(zip(self.dilations, field.offsets)):
+            kernel = self.feature_kernels[scale].to(reduced.dtype)
+            warped = deform_conv2d(reduced, offsets, kernel, padding=dilation, dilation=dilation)
+            moved = moved + field.attention[:, scale : scale + 1] * warped
+        return self.fuse_features(moved)

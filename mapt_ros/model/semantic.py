@@ -1,0 +1,100 @@
+"""EfficientPS's semantic head: LSFE on the fine levels, DPC on the coarse ones, mismatch correction between them."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mapt_ros.model.config import SemanticConfig
+from mapt_ros.model.layers import ConvNormAct, SeparableConv
+
+
+@dataclass(frozen=True)
+class SemanticOutput:
+    """What the semantic head says.
+
+    Attributes:
+        features: S_t, BxCx(H/4)x(W/4): the fused features before the logits.
+        logits: BxKx(H/4)x(W/4), K classes in the order of the class set.
+    """
+
+    features: Tensor
+    logits: Tensor
+
+
+class LargeScaleFeatureExtractor(nn.Sequential):
+    """LSFE: two separable 3x3 convolutions for the fine levels."""
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__(SeparableConv(inputs, outputs), SeparableConv(outputs, outputs))
+
+
+class MismatchCorrection(nn.Module):
+    """MC: two separable 3x3 convolutions, then bilinear x2, before coarse features join finer ones."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.convs = nn.Sequential(SeparableConv(channels, channels), SeparableConv(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return upsample(self.convs(x), 2)
+
+
+class DensePredictionCell(nn.Module):
+    """DPC: five separable 3x3 convolutions of the rates found by search, concatenated (Chen et al., 2018; EfficientPS)."""
+
+    def __init__(self, inputs: int, channels: int, outputs: int):
+        super().__init__()
+        self.first = SeparableConv(inputs, channels, (1, 6))
+        self.near = SeparableConv(channels, channels, (1, 1))
+        self.middle = SeparableConv(channels, channels, (6, 21))
+        self.far = SeparableConv(channels, channels, (18, 15))
+        self.after_far = SeparableConv(channels, channels, (6, 3))
+        self.join = ConvNormAct(5 * channels, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.first(x)
+        far = self.far(first)
+        return self.join(torch.cat([first, self.near(first), self.middle(first), far, self.after_far(far)], dim=1))
+
+
+class SemanticHead(nn.Module):
+    """Semantic logits and S_t from the feature pyramid (EfficientPS, section 3.3).
+
+    EfficientPS concatenates the four branches at stride 4 and applies a 1x1 convolution. A 1x1 convolution of a
+    concatenation is a sum of 1x1 convolutions, and it commutes with bilinear upsampling, so each branch is projected at
+    its own stride first: the same function for a fraction of the cost.
+    """
+
+    def __init__(self, inputs: int, classes: int, config: SemanticConfig):
+        super().__init__()
+        channels = config.channels
+        self.dpc32 = DensePredictionCell(inputs, config.dpc_channels, channels)
+        self.dpc16 = DensePredictionCell(inputs, config.dpc_channels, channels)
+        self.lsfe8 = LargeScaleFeatureExtractor(inputs, channels)
+        self.lsfe4 = LargeScaleFeatureExtractor(inputs, channels)
+        self.correct16 = MismatchCorrection(channels)
+        self.correct8 = MismatchCorrection(channels)
+        self.project = nn.ModuleDict(
+            {name: nn.Conv2d(channels, channels, 1, bias=False) for name in ("F4", "F8", "D16", "D32")}
+        )
+        self.fuse = nn.Sequential(nn.BatchNorm2d(channels), nn.LeakyReLU(0.01))
+        self.classifier = nn.Conv2d(channels, classes, 1)
+
+    def forward(self, pyramid: dict[str, Tensor]) -> SemanticOutput:
+        """{"P4" ... "P32"}, each BxCxh'xw' -> S_t and class logits at stride 4."""
+        d32 = self.dpc32(pyramid["P32"])
+        d16 = self.dpc16(pyramid["P16"])
+        f8_context = self.correct16(d16 + upsample(d32, 2))
+        f8 = self.lsfe8(pyramid["P8"]) + f8_context
+        f4 = self.lsfe4(pyramid["P4"]) + self.correct8(f8)
+        coarse = self.project["D16"](d16) + upsample(self.project["D32"](d32), 2)
+        middle = self.project["F8"](f8) + upsample(coarse, 2)
+        features = self.fuse(self.project["F4"](f4) + upsample(middle, 2))
+        return SemanticOutput(features, self.classifier(features))
+
+
+def upsample(x: Tensor, factor: int) -> Tensor:
+    """Bilinear upsampling of BxCxHxW by a whole factor."""
+    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
