@@ -1,0 +1,205 @@
+"""Translates between ROS messages and arrays: images in, panoptic frames, label maps and overlays out.
+
+Large arrays pass through the buffer protocol, never element by element.
+"""
+
+import sys
+from array import array
+
+import cv2
+import numpy as np
+from cv_bridge import CvBridge
+from sensor_msgs.msg import CompressedImage, Image, RegionOfInterest
+from std_msgs.msg import ColorRGBA, Header
+
+from mapt_ros.data.labels import LABEL_DIVISOR, ClassSet
+from mapt_ros.errors import InputError
+from mapt_ros.msg import ClassInfo as ClassInfoMessage
+from mapt_ros.msg import ClassMap
+from mapt_ros.msg import PanopticFrame as PanopticFrameMessage
+from mapt_ros.msg import TrackedInstance as TrackedInstanceMessage
+from mapt_ros.replay import decode
+from mapt_ros.tracking.frame import PanopticFrame, TrackedInstance
+
+# encoding -> (bytes a sample, samples a pixel, what cv_bridge calls it once it is 8 bits deep)
+_BY_CV_BRIDGE = {
+    "rgb8": (1, 3, "rgb8"),
+    "bgr8": (1, 3, "bgr8"),
+    "rgba8": (1, 4, "rgba8"),
+    "bgra8": (1, 4, "bgra8"),
+    "mono8": (1, 1, "mono8"),
+    "rgb16": (2, 3, "rgb8"),
+    "bgr16": (2, 3, "bgr8"),
+    "rgba16": (2, 4, "rgba8"),
+    "bgra16": (2, 4, "bgra8"),
+    "mono16": (2, 1, "mono8"),
+    # OpenCV's own names leave the colours open; its convention is BGR.
+    "8UC1": (1, 1, "mono8"),
+    "8UC3": (1, 3, "bgr8"),
+    "8UC4": (1, 4, "bgra8"),
+}
+# encoding -> (bytes a sample, samples a pixel, OpenCV's conversion to RGB); PyPI's cv_bridge knows only some of them.
+# OpenCV names a Bayer pattern by the second row's second and third pixel, ROS by the first row's first two.
+_BY_OPENCV = {
+    "bayer_rggb8": (1, 1, cv2.COLOR_BayerBG2RGB),
+    "bayer_bggr8": (1, 1, cv2.COLOR_BayerRG2RGB),
+    "bayer_gbrg8": (1, 1, cv2.COLOR_BayerGR2RGB),
+    "bayer_grbg8": (1, 1, cv2.COLOR_BayerGB2RGB),
+    "bayer_rggb16": (2, 1, cv2.COLOR_BayerBG2RGB),
+    "bayer_bggr16": (2, 1, cv2.COLOR_BayerRG2RGB),
+    "bayer_gbrg16": (2, 1, cv2.COLOR_BayerGR2RGB),
+    "bayer_grbg16": (2, 1, cv2.COLOR_BayerGB2RGB),
+    "yuv422": (1, 2, cv2.COLOR_YUV2RGB_UYVY),
+    "uyvy": (1, 2, cv2.COLOR_YUV2RGB_UYVY),
+    "yuv422_yuy2": (1, 2, cv2.COLOR_YUV2RGB_YUY2),
+    "yuyv": (1, 2, cv2.COLOR_YUV2RGB_YUY2),
+}
+LAYOUTS = {**_BY_CV_BRIDGE, **_BY_OPENCV}
+ENCODINGS = tuple(LAYOUTS)
+
+_bridge = CvBridge()
+
+
+class ImageError(InputError):
+    """An image message that cannot be read; ``cause`` is a short key to count it by."""
+
+    def __init__(self, cause: str, text: str) -> None:
+        super().__init__(text)
+        self.cause = cause
+
+
+def stamp_to_ns(header: Header) -> int:
+    """The header's stamp in nanoseconds."""
+    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+
+
+def decode_image(message: Image) -> np.ndarray:
+    """The picture of a raw image message as HxWx3 uint8 RGB; it may share the message's memory.
+
+    Raises:
+        ImageError: with cause ``encoding``, ``size``, ``step`` or ``data``.
+    """
+    name = f"image {message.width}x{message.height} {message.encoding}"
+    layout = LAYOUTS.get(message.encoding)
+    if layout is None:
+        raise ImageError("encoding", f"{name}: encoding {message.encoding!r} is not one of {', '.join(ENCODINGS)}")
+    depth, channels, target = layout
+    height, width, step = message.height, message.width, message.step
+    if width == 0 or height == 0:
+        raise ImageError("size", f"{name}: width and height must be at least 1")
+    if width * height > decode.MAX_PIXELS:
+        raise ImageError("size", f"{name}: more than {decode.MAX_PIXELS} pixels")
+    if step < width * channels * depth:
+        raise ImageError("step", f"{name}: step {step} is smaller than a row of {width * channels * depth} bytes")
+    if len(message.data) < step * height:
+        raise ImageError("data", f"{name}: {len(message.data)} bytes of data, step x height is {step * height}")
+
+    sample = np.dtype(np.uint8) if depth == 1 else np.dtype(">u2" if message.is_bigendian else "<u2")
+    pixels = np.ndarray(
+        (height, width, channels), sample, message.data, strides=(step, channels * depth, depth)
+    )  # rows may be padded, and need not be aligned to the sample
+    if depth == 2:
+        pixels = decode.to_8_bit(pixels)
+    if message.encoding in _BY_OPENCV:
+        try:
+            return cv2.cvtColor(np.ascontiguousarray(pixels), target)
+        except cv2.error as error:  # an odd width in a format that shares colours between neighbours, for one
+            raise ImageError("size", f"{name}: {_first_line(error)}") from None
+    return _bridge.imgmsg_to_cv2(_as_tight_message(message, pixels, target), "rgb8")
+
+
+def decode_compressed(message: CompressedImage) -> np.ndarray:
+    """The picture of a JPEG or PNG message as HxWx3 uint8 RGB.
+
+    Raises:
+        ImageError: with cause ``encoding`` or ``data``.
+    """
+    name = f"compressed image of {len(message.data)} bytes, format {message.format!r}"
+    if "compressedDepth" in message.format:
+        raise ImageError("encoding", f"{name}: a depth image; a colour or grey camera image is needed")
+    try:
+        return decode.decode_compressed(message.data)
+    except InputError as error:
+        raise ImageError("data", f"{name}: {error}") from None
+
+
+def encode_image(pixels: np.ndarray, encoding: str, header: Header) -> Image:
+    """An image message of an HxW or HxWxC array whose dtype fits ``encoding``."""
+    pixels = np.ascontiguousarray(pixels)
+    message = Image(header=header, height=pixels.shape[0], width=pixels.shape[1], encoding=encoding)
+    message.is_bigendian = int(sys.byteorder == "big")
+    message.step = pixels.strides[0]
+    message.data = _as_array(pixels)
+    return message
+
+
+def encode_labels_image(frame: PanopticFrame, header: Header) -> Image:
+    """The label map alone, as a 32SC1 image."""
+    return encode_image(frame.labels, "32SC1", header)
+
+
+def encode_panoptic(frame: PanopticFrame, header: Header, *, camera: str = "") -> PanopticFrameMessage:
+    """The message of a panoptic frame under the image's own header; ``processing_ms`` is the sender's to fill."""
+    message = PanopticFrameMessage(header=header, camera=camera, sequence=frame.sequence, epoch=frame.epoch)
+    message.labels = encode_labels_image(frame, header)
+    message.label_divisor = LABEL_DIVISOR
+    message.instances = [_encode_instance(instance) for instance in frame.instances]
+    return message
+
+
+def encode_classes(classes: ClassSet, header: Header, *, weights: str, weights_hash: str) -> ClassMap:
+    """The message that says what the class ids mean and which weights are at work."""
+    return ClassMap(
+        header=header,
+        classes=[
+            ClassInfoMessage(
+                id=c.id,
+                name=c.name,
+                is_thing=c.is_thing,
+                color=ColorRGBA(**dict(zip("rgb", (value / 255 for value in c.color), strict=True)), a=1.0),
+            )
+            for c in classes.classes
+        ],
+        weights=weights,
+        weights_hash=weights_hash,
+    )
+
+
+def _encode_instance(instance: TrackedInstance) -> TrackedInstanceMessage:
+    x0, y0, x1, y1 = (int(edge) for edge in instance.box)
+    return TrackedInstanceMessage(
+        track_id=int(instance.track_id),
+        class_id=int(instance.class_id),
+        score=float(instance.score),
+        box=RegionOfInterest(x_offset=x0, y_offset=y0, width=x1 - x0, height=y1 - y0),
+        area=int(instance.area),
+        x=float(instance.x),
+        y=float(instance.y),
+        vx=float(instance.vx),
+        vy=float(instance.vy),
+        age=int(instance.age),
+        frames_since_seen=int(instance.frames_since_seen),
+        state=int(instance.state),
+        association=int(instance.association),
+        association_score=float(instance.association_score),
+    )
+
+
+def _as_tight_message(message: Image, pixels: np.ndarray, encoding: str) -> Image:
+    """What cv_bridge reads alike in all its versions: 8 bits, rows without padding, no foreign byte order."""
+    height, width, channels = pixels.shape
+    tight = Image(height=height, width=width, encoding=encoding, step=width * channels)
+    untouched = message.step == tight.step and len(message.data) == tight.step * height
+    tight.data = message.data if untouched else _as_array(np.ascontiguousarray(pixels))
+    return tight
+
+
+def _as_array(pixels: np.ndarray) -> array:
+    # An array of unsigned bytes is what the message's setter takes over without looking at every element.
+    data = array("B")
+    data.frombytes(memoryview(pixels).cast("B"))
+    return data
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
