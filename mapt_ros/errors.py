@@ -30,3 +30,8 @@ def validated(model: type, values: Any, where: str) -> Any:
         if first["type"] == "extra_forbidden":
             raise InputError(f"{where}: unknown key {key!r}") from None
         raise InputError(f"{where}: {key}: {first['msg']} (got {first['input']!r:.80})") from None
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what a library's exception says, or its type where it says nothing."""
+    return (str(error) or type(error).__name__).splitlines()[0]

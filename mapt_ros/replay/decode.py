@@ -1,0 +1,123 @@
+"""Pixels out of bytes: raw ROS image buffers and compressed image files become HxWx3 uint8 RGB, or one clear error."""
+
+import io
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from mapt_ros.errors import InputError, first_line
+
+MAX_PIXELS = 1 << 26  # 67 megapixels; more is a damaged header rather than a camera
+
+_BAYER = {
+    "rggb": cv2.COLOR_BayerRGGB2RGB,
+    "bggr": cv2.COLOR_BayerBGGR2RGB,
+    "gbrg": cv2.COLOR_BayerGBRG2RGB,
+    "grbg": cv2.COLOR_BayerGRBG2RGB,
+}
+# encoding -> (numpy type, channels in the buffer, OpenCV conversion to RGB or None)
+_ENCODINGS = {
+    "rgb8": ("u1", 3, None),
+    "bgr8": ("u1", 3, cv2.COLOR_BGR2RGB),
+    "rgba8": ("u1", 4, cv2.COLOR_RGBA2RGB),
+    "bgra8": ("u1", 4, cv2.COLOR_BGRA2RGB),
+    "rgb16": ("u2", 3, None),
+    "bgr16": ("u2", 3, cv2.COLOR_BGR2RGB),
+    "rgba16": ("u2", 4, cv2.COLOR_RGBA2RGB),
+    "bgra16": ("u2", 4, cv2.COLOR_BGRA2RGB),
+    "mono8": ("u1", 1, cv2.COLOR_GRAY2RGB),
+    "mono16": ("u2", 1, cv2.COLOR_GRAY2RGB),
+    # OpenCV's type names say nothing of colour; by ROS convention they hold its own order, blue first.
+    "8UC1": ("u1", 1, cv2.COLOR_GRAY2RGB),
+    "8UC3": ("u1", 3, cv2.COLOR_BGR2RGB),
+    "8UC4": ("u1", 4, cv2.COLOR_BGRA2RGB),
+    "yuv422": ("u1", 2, cv2.COLOR_YUV2RGB_UYVY),
+    "uyvy": ("u1", 2, cv2.COLOR_YUV2RGB_UYVY),
+    "yuv422_yuy2": ("u1", 2, cv2.COLOR_YUV2RGB_YUY2),
+    "yuyv": ("u1", 2, cv2.COLOR_YUV2RGB_YUY2),
+    **{f"bayer_{order}8": ("u1", 1, code) for order, code in _BAYER.items()},
+    **{f"bayer_{order}16": ("u2", 1, code) for order, code in _BAYER.items()},
+}
+
+
+def decode_image(
+    encoding: str,
+    width: int,
+    height: int,
+    step: int,
+    data: bytes | bytearray | memoryview | np.ndarray,
+    is_bigendian: bool = False,
+) -> np.ndarray:
+    """The pixels of a ``sensor_msgs/Image`` as a new HxWx3 uint8 RGB array.
+
+    Args:
+        encoding: one of ROS's names: rgb8 bgr8 rgba8 bgra8 (and ..16), mono8, mono16, bayer_*8, bayer_*16, yuv422,
+            yuv422_yuy2, uyvy, yuyv, 8UC1, 8UC3, 8UC4.
+        width, height: in pixels.
+        step: bytes from one row to the next, padding included.
+        data: step * height bytes.
+        is_bigendian: byte order of 16-bit encodings.
+
+    Raises:
+        InputError: unknown encoding, zero or absurd size, step too small for a row, fewer bytes than the rows need.
+    """
+    if encoding not in _ENCODINGS:
+        raise InputError(f"encoding {encoding!r} is not one of {', '.join(_ENCODINGS)}")
+    if width <= 0 or height <= 0:
+        raise InputError(f"image of {width}x{height} pixels; width and height must be positive")
+    if width * height > MAX_PIXELS:
+        raise InputError(f"image of {width}x{height} pixels; at most {MAX_PIXELS} pixels are accepted")
+    kind, channels, conversion = _ENCODINGS[encoding]
+    if channels == 2 and width % 2:
+        raise InputError(f"{encoding} image of odd width {width}; two pixels share their colour, so it must be even")
+    if encoding.startswith("bayer_") and (width < 2 or height < 2):
+        raise InputError(f"{encoding} image of {width}x{height} pixels; a Bayer pattern needs at least 2x2")
+    row_bytes = width * channels * np.dtype(kind).itemsize
+    if step < row_bytes:
+        raise InputError(f"step {step} is smaller than a row of {width} {encoding} pixels ({row_bytes} bytes)")
+    buffer = np.frombuffer(data, np.uint8)
+    if buffer.size < step * height:
+        raise InputError(f"{buffer.size} bytes of data; {height} rows of step {step} need {step * height}")
+
+    rows = np.ascontiguousarray(buffer[: step * height].reshape(height, step)[:, :row_bytes])
+    pixels = rows.view(np.dtype(kind).newbyteorder(">" if is_bigendian else "<")).reshape(height, width, channels)
+    if kind == "u2":
+        pixels = to_8_bit(pixels)
+    return cv2.cvtColor(pixels, conversion) if conversion is not None else np.array(pixels)
+
+
+def decode_message(message) -> np.ndarray:
+    """``decode_image`` for anything with the fields of a ``sensor_msgs/Image``."""
+    m = message
+    return decode_image(m.encoding, m.width, m.height, m.step, m.data, bool(m.is_bigendian))
+
+
+def decode_compressed(data: bytes | memoryview | np.ndarray) -> np.ndarray:
+    """The pixels of a PNG, JPEG or other image file's bytes as HxWx3 uint8 RGB; alpha is dropped, grey repeated.
+
+    Raises:
+        InputError: not an image, damaged or cut off (OpenCV would hand back grey rows instead), absurdly large.
+    """
+    raw = bytes(data)
+    try:
+        with Image.open(io.BytesIO(raw)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError(
+                    f"image of {image.width}x{image.height} pixels; at most {MAX_PIXELS} pixels are accepted"
+                )
+            image.verify()  # checksums of a PNG; loading alone does not look at them
+        with Image.open(io.BytesIO(raw)) as image:
+            if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it at 255
+                return cv2.cvtColor(to_8_bit(np.array(image).astype(np.uint16)), cv2.COLOR_GRAY2RGB)
+            return np.array(image.convert("RGB"))
+    except InputError:
+        raise
+    # Pillow's readers report damage by many types, SyntaxError among them.
+    except Exception as error:  # noqa: BLE001
+        raise InputError(f"not a whole image file ({first_line(error)})") from None
+
+
+def to_8_bit(pixels: np.ndarray) -> np.ndarray:
+    """Scales uint16 (full range 65535) to uint8 (255), rounding, as cv_bridge does."""
+    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
