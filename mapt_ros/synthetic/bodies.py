@@ -43,6 +43,7 @@ _TRIM: Color = (34, 34, 38)
 _TAIL_LIGHT: Color = (214, 22, 24)
 _HEAD_LIGHT: Color = (255, 246, 206)
 _PLATE: Color = (238, 238, 224)
+_INSIDE = {_GLASS, _RIM, _TAIL_LIGHT, _HEAD_LIGHT, _PLATE}  # always within a part that already owns the pixels
 
 
 def shade(color: Color, factor: float) -> Color:
@@ -110,13 +111,14 @@ class Car:
         self._colors: list[Color] = []
         self._faces: list[list[int]] = []  # per face: its polygon first, then what is painted on it
         self._build()
-        self._splits = np.cumsum([len(c) for c in self._corners])[:-1]
+        ends = np.cumsum([len(c) for c in self._corners])
+        self._parts = [slice(int(end) - len(c), int(end)) for end, c in zip(ends, self._corners, strict=True)]
         self._stacked = np.concatenate(self._corners)
         self._centers = np.stack([self._corners[f[0]].mean(axis=0) for f in self._faces])
         normals = []
         for face in self._faces:
             corners = self._corners[face[0]]
-            normal = np.cross(corners[1] - corners[0], corners[2] - corners[1])
+            normal = np.cross(corners[1] - corners[0], corners[-1] - corners[0])
             outward = corners.mean(axis=0) - (0, 0.5 * shape.height, 0)
             normals.append(normal if normal @ outward > 0 else -normal)
         self._normals = np.stack(normals)
@@ -218,13 +220,14 @@ class Car:
     def draw(self, canvas: Canvas, camera: Pinhole, x: float, z: float, heading, travelled: float, owner: int) -> None:
         """Draws the car centred at (x, z) metres, its nose along the unit vector ``heading``."""
         place = (x, 0.0, z)
-        pixels = np.split(camera.project(self._to_world(self._stacked, heading) + place), self._splits)
+        samples = canvas.to_samples(camera.project(self._to_world(self._stacked, heading) + place))
         to_face = self._to_world(self._centers, heading) + place - (0.0, camera.camera_height, 0.0)
         facing = (self._to_world(self._normals, heading) * to_face).sum(axis=1) < 0
         for index in np.argsort(-np.linalg.norm(to_face, axis=1), kind="stable"):
             if facing[index]:
                 for polygon in self._faces[index]:
-                    canvas.polygon(pixels[polygon], self._colors[polygon], owner)
+                    inside = self._colors[polygon] in _INSIDE
+                    canvas.fill(samples[self._parts[polygon]], self._colors[polygon], None if inside else owner)
 
 
 @dataclass(frozen=True)
@@ -252,8 +255,10 @@ class Person:
         (foot,) = camera.project(np.array([(x, 0.0, z)]))
         scale = camera.fx / z * unit
 
-        def polygon(points, color: Color) -> None:
-            canvas.polygon(foot + np.array(points) * (scale, -scale), color, owner)
+        parts: list[tuple[list[tuple[float, float]], Color]] = []
+
+        def polygon(points: list[tuple[float, float]], color: Color) -> None:
+            parts.append((points, color))
 
         def limb(x0: float, y0: float, x1: float, y1: float, w0: float, w1: float, color: Color) -> None:
             polygon([(x0 - w0, y0), (x0 + w0, y0), (x1 + w1, y1), (x1 - w1, y1)], color)
@@ -298,13 +303,14 @@ class Person:
             0.045,
             shade(self.shirt, 0.85),
         )
-        canvas.ellipse(
-            foot + (np.array([(0.26 * (1 - sideways) - far_hand), 0.85]) * (scale, -scale)),
-            (0.05 * scale, 0.05 * scale),
-            self.skin,
-            owner,
-        )
         limb(0, 1.54, 0, 1.44, 0.055, 0.06, shade(self.skin, 0.85))
+        samples = canvas.to_samples(foot + np.array([p for points, _ in parts for p in points]) * (scale, -scale))
+        start = 0
+        for points, color in parts:
+            canvas.fill(samples[start : start + len(points)], color, owner)
+            start += len(points)
+        hand = foot + np.array([0.26 * (1 - sideways) - far_hand, 0.85]) * (scale, -scale)
+        canvas.ellipse(hand, (0.05 * scale, 0.05 * scale), self.skin, owner)
         head = foot + np.array([0.02 * direction * sideways, 1.62]) * (scale, -scale)
         canvas.ellipse(head, (0.105 * scale, 0.135 * scale), self.hair, owner)
         if heading[1] < 0.5:  # not walking away: the face shows

@@ -51,14 +51,20 @@ class Canvas:
         # Pixel centre u lies between samples 2u and 2u + 1, hence the half.
         self._origin = np.array(offset, np.float64) + 0.5
 
-    def polygon(self, corners: np.ndarray, color, owner: int | None) -> None:
-        """Fills a polygon of Nx2 float pixels; ``owner`` None leaves the owners alone (marks, shadows)."""
-        samples = corners * SUPERSAMPLING + self._origin
-        fixed = [np.rint(np.clip(samples, -20000, 20000) * (1 << _SHIFT)).astype(np.int32)]
-        # Not fillConvexPoly: it draws spikes out of slivers, which a box seen edge on is full of.
-        cv2.fillPoly(self.colors, fixed, color, cv2.LINE_8, _SHIFT)
+    def to_samples(self, pixels: np.ndarray) -> np.ndarray:
+        """Nx2 float pixels as the Nx2 int32 fixed-point samples that ``fill`` takes."""
+        samples = pixels * SUPERSAMPLING + self._origin
+        return np.rint(np.minimum(np.maximum(samples, -20000), 20000) * (1 << _SHIFT)).astype(np.int32)
+
+    def fill(self, samples: np.ndarray, color, owner: int | None) -> None:
+        """Fills a polygon given by ``to_samples``; ``owner`` None leaves the owners alone (marks, shadows)."""
+        cv2.fillPoly(self.colors, [samples], color, cv2.LINE_8, _SHIFT)
         if owner is not None:
-            cv2.fillPoly(self.owners, fixed, owner, cv2.LINE_8, _SHIFT)
+            cv2.fillPoly(self.owners, [samples], owner, cv2.LINE_8, _SHIFT)
+
+    def polygon(self, corners: np.ndarray, color, owner: int | None) -> None:
+        """Fills a polygon of Nx2 float pixels."""
+        self.fill(self.to_samples(corners), color, owner)
 
     def ellipse(self, center: tuple[float, float], radii: tuple[float, float], color, owner: int | None) -> None:
         """Fills an axis-parallel ellipse given in float pixels."""

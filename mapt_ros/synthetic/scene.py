@@ -178,7 +178,7 @@ class DrivingScene:
     def _fits(self, body: Car | Person, path: Path, cast: list[Thing]) -> bool:
         frames = np.arange(self._frames, dtype=np.float64)
         x, z = path.position(frames)
-        if z.min() < (2.5 if isinstance(body, Car) else 4.5) or z.max() > 60:
+        if z.min() < 4.0 or z.max() > 60:
             return False
         column = self.camera.cx + self.camera.fx * x / z
         if ((column > 0) & (column < self._size[1])).sum() < min(_MIN_SHOWN, self._frames):
