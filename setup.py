@@ -7,7 +7,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 
-class build_py_with_share(build_py):  # noqa: N801 (setuptools names commands this way)
+class build_py_with_share(build_py):
     """Also copies config/, launch/ and msg/ to ``mapt_ros/share``, where ``mapt_ros.resources`` looks."""
 
     def run(self) -> None:
