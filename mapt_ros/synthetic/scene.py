@@ -1,6 +1,7 @@
 """A short street scene with moving cars and people, drawn frame by frame with exact panoptic ground truth."""
 
 from dataclasses import dataclass
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from mapt_ros.synthetic.street import ASPHALT, Layer, Street, StreetPlan, draw_p
 PERSON_CLASS, CAR_CLASS = 11, 13  # KITTI-STEP
 MIN_VISIBLE_PIXELS = 10  # a thing that shows less is left out of image and labels alike
 _PAN = (10, 3)  # pixels the view may turn sideways and nod
+_CASTINGS = 12  # tries to find a cast in which things pass before each other
 _MIN_SHOWN = 12  # frames a thing's centre stays in view at least, or all of a shorter scene
 
 
@@ -148,7 +150,15 @@ class DrivingScene:
         return np.clip(toned + self._noise[dy : dy + height, dx : dx + width], 0, 255).astype(np.uint8)
 
     def _cast(self, rng: np.random.Generator) -> tuple[Thing, ...]:
-        """4-8 things that never run into each other; now and then one has a twin that comes the other way."""
+        """4-8 things that never run into each other, of which some pass before others."""
+        for _ in range(_CASTINGS):
+            cast = self._try_cast(rng)
+            if len(cast) >= 4 and self._meetings(cast) >= 1:
+                break
+        return cast
+
+    def _try_cast(self, rng: np.random.Generator) -> tuple[Thing, ...]:
+        """Things that never run into each other; now and then one has a twin that comes the other way."""
         count = int(rng.integers(4, 9))
         cars = int(rng.integers(max(1, count // 3), max(2, (2 * count) // 3) + 1))
         wanted = [CAR_CLASS] * cars + [PERSON_CLASS] * (count - cars)
@@ -190,6 +200,17 @@ class DrivingScene:
             if gap < body.radius + other.body.radius:
                 return False
         return True
+
+    def _meetings(self, cast: tuple[Thing, ...]) -> int:
+        """How many pairs cross: in the same image column at some time, in view, on different sides before and after."""
+        frames = np.arange(self._frames, dtype=np.float64)
+        columns = []
+        for thing in cast:
+            x, z = thing.path.position(frames)
+            column = self.camera.fx * x / z
+            columns.append(np.where(np.abs(column) < self.camera.cx, column, np.nan))
+        gaps = (a - b for a, b in combinations(columns, 2))
+        return sum(bool(np.nanmin(gap, initial=np.inf) < 0 < np.nanmax(gap, initial=-np.inf)) for gap in gaps)
 
 
 def _footprint(body: Car | Person, path: Path, frames: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The synthetic scene: exact, repeatable ground truth with real tracking problems in it."""
 
 from functools import cache
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from mapt_ros.errors import InputError
 from mapt_ros.synthetic.bodies import Person
 from mapt_ros.synthetic.scene import CAR_CLASS, MIN_VISIBLE_PIXELS, PERSON_CLASS, DrivingScene
 
-SEEDS = (0, 1, 2)
+SEEDS = (0, 3, 6)
 
 
 @cache
@@ -94,25 +95,31 @@ def test_no_thing_is_labelled_with_fewer_pixels_than_can_be_seen():
 
 
 def test_every_scene_has_tracks_long_enough_to_follow():
-    for seed in range(6):
+    for seed in range(3, 8):
         scene = DrivingScene(seed)
         _, tracks = decoded(seed) if seed in SEEDS else (None, np.stack([decode_labels(f.labels)[1] for f in scene]))
         lasting = [t for t in np.unique(tracks) if t > 0 and ((tracks == t).any(axis=(1, 2))).sum() >= 10]
         assert len(lasting) >= 2, f"seed {seed}"
 
 
-def test_things_enter_and_leave_and_hide_each_other():
-    entered = left = touching = 0
+def test_things_enter_and_leave_and_come_back_from_behind_others():
+    entered = left = returned = 0
     for seed in SEEDS:
-        _, tracks = decoded(seed)
         for visible in areas(seed).values():
             entered += visible[0] == 0
             left += visible[-1] == 0
-        beside = (tracks[:, :, 1:] > 0) & (tracks[:, :, :-1] > 0) & (tracks[:, :, 1:] != tracks[:, :, :-1])
-        touching += beside.any(axis=(1, 2)).sum()
+            appearances = (np.diff((visible > 0).astype(int)) == 1).sum() + (visible[0] > 0)
+            returned += appearances > 1
     assert entered >= 2
     assert left >= 2
-    assert touching >= 20, "frames in which one thing passes right before another"
+    assert returned >= 3
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_things_meet_in_every_scene(seed):
+    _, tracks = decoded(seed)
+    beside = (tracks[:, :, 1:] > 0) & (tracks[:, :, :-1] > 0) & (tracks[:, :, 1:] != tracks[:, :, :-1])
+    assert beside.any(axis=(1, 2)).sum() >= 10, "frames in which one thing is seen right before another"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -124,13 +131,12 @@ def test_the_nearer_thing_hides_the_farther_one(seed):
         together = decode_labels(scene[i].labels)[1]
         depth = {t.track_id: float(t.path.position(i)[1]) for t in scene.things}
         alone = {t.track_id: decode_labels(scene._draw(i, [t])[0].labels)[1] > 0 for t in scene.things}
-        for near in depth:
-            for far in depth:
-                both = alone[near] & alone[far]
-                if depth[near] < depth[far] and both.any() and (together == near).any():
-                    checked += 1
-                    # A pixel on the edge is shared by samples of several bodies.
-                    assert (together[both] == far).mean() <= 0.05
+        for near, far in permutations(depth, 2):
+            both = alone[near] & alone[far]
+            if depth[near] < depth[far] and both.any() and (together == near).any():
+                checked += 1
+                # A pixel on the edge is shared by samples of several bodies.
+                assert (together[both] == far).mean() <= 0.05
     assert checked, "the scene has things that pass before each other"
 
 
