@@ -50,12 +50,14 @@ def bag_write(
     topic: Annotated[str, typer.Option(help="Image topic; camera_info goes beside it.")] = "/image",
     storage: Annotated[str, typer.Option(help="mcap or sqlite3.")] = "mcap",
     sequence: Annotated[Optional[str], typer.Option(help="Sequence of a folder that has several.")] = None,
+    calib: Annotated[Optional[Path], typer.Option(help="KITTI calibration file, where the folder has none.")] = None,
     as_json: Json = False,
 ) -> None:
     """Write a KITTI folder as a rosbag2 with image and camera_info."""
     from mapt_ros.replay.bags import write_bag
 
-    _report(write_bag(source, out, topic=topic, storage=storage, sequence=sequence), as_json)
+    summary = write_bag(source, out, topic=topic, storage=storage, sequence=sequence, calibration=calib)
+    _report(summary, as_json)
 
 
 @bag_app.command("play")

@@ -5,13 +5,14 @@ Formats: rosbag 2.0 (wiki.ros.org/Bags/Format/2.0), MCAP (mcap.dev/spec), rosbag
 
 import bz2
 import io
-import sqlite3
 import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+from urllib.parse import quote
 
+import apsw
 import lz4.frame
 
 if sys.version_info >= (3, 14):
@@ -142,22 +143,46 @@ def _uint32(data: bytes) -> int:
     return struct.unpack("<I", data)[0]
 
 
+class _WholePages(apsw.VFS):
+    """Shows SQLite a file only up to its last whole page; it would take the missing half of a page for zeros."""
+
+    def __init__(self, page_size: int) -> None:
+        self.name = f"whole-pages-{id(self)}"
+        self.page_size = page_size
+        super().__init__(self.name, "")
+
+    def xOpen(self, name, flags):
+        page_size = self.page_size
+
+        class File(apsw.VFSFile):
+            def xFileSize(self) -> int:
+                size = super().xFileSize()
+                return size - size % page_size
+
+        return File("", name, flags)
+
+
 def _scan_sqlite(path: Path) -> Iterator[BagMessage]:
-    try:
-        database = sqlite3.connect(f"file:{path.resolve()}?mode=ro&immutable=1", uri=True)
-    except sqlite3.Error:
+    with path.open("rb") as file:
+        header = file.read(100)
+    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
         return
+    (page_size,) = struct.unpack(">H", header[16:18])
+    pages = _WholePages(65536 if page_size == 1 else page_size)
+    database = None
     try:
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        database = apsw.Connection(f"file:{quote(str(path.resolve()))}?immutable=1", flags=flags, vfs=pages.name)
         # Without this SQLite refuses a file that is shorter than its header says.
-        database.execute("PRAGMA writable_schema=ON")
-        yield from map(
-            BagMessage._make,
-            database.execute(
-                "SELECT name, type, timestamp, data FROM messages JOIN topics ON topics.id = topic_id"
-                " WHERE serialization_format = 'cdr' ORDER BY messages.id"
-            ),
+        database.pragma("writable_schema", 1)
+        rows = database.execute(
+            "SELECT name, type, timestamp, data FROM messages JOIN topics ON topics.id = topic_id"
+            " WHERE serialization_format = 'cdr' ORDER BY messages.id"
         )
-    except sqlite3.Error:
+        yield from map(BagMessage._make, rows)
+    except apsw.Error:
         return
     finally:
-        database.close()
+        if database is not None:
+            database.close()
+        pages.unregister()

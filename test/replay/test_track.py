@@ -1,0 +1,151 @@
+"""Offline tracking is deterministic, keeps what it finished, and says what broke off."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from mapt_ros.data.labels import step_png_to_labels
+from mapt_ros.errors import InputError
+from mapt_ros.replay.sources import open_sources, read_image
+from mapt_ros.replay.track import track_sequences
+
+
+def _files(folder):
+    return {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
+
+
+def _lines(out):
+    return [json.loads(line) for line in (out / "tracks.jsonl").read_text().splitlines()]
+
+
+def test_maps_tracks_and_summary_are_written_for_every_frame(save, pictures, tmp_path, colour_tracker):
+    folder = save("images/val/0002", pictures)
+    out = tmp_path / "out"
+    summary = track_sequences(open_sources(folder), colour_tracker(), out, facts={"weights": "none"})
+    assert sorted(_files(out)) == sorted(
+        ["summary.json", "tracks.jsonl", *(f"panoptic_maps/0002/{t:06d}.png" for t in range(6))]
+    )
+    for t, picture in enumerate(pictures):
+        labels = step_png_to_labels(read_image(out / f"panoptic_maps/0002/{t:06d}.png"))
+        np.testing.assert_array_equal(labels, colour_tracker()(picture).labels)
+    assert json.loads((out / "summary.json").read_text()) == summary
+    assert (summary["complete"], summary["frames"], summary["sequences"]) == (True, 6, {"0002": 6})
+    assert (summary["tracks"], summary["weights"], summary["warnings"]) == (1, "none", [])
+    assert summary["latency_ms_p95"] >= summary["latency_ms_p50"] > 0
+
+
+def test_the_same_input_twice_gives_the_same_bytes(ros2_bag, pictures, tmp_path, colour_tracker):
+    bag = ros2_bag(pictures)
+    for name in ("one", "two"):
+        track_sequences(open_sources(bag), colour_tracker(), tmp_path / name)
+        (tmp_path / name / "summary.json").unlink()  # has times in it
+    assert _files(tmp_path / "one") == _files(tmp_path / "two")
+
+
+def test_a_bag_and_its_images_give_the_same_maps(save, ros1_bag, pictures, tmp_path, colour_tracker):
+    track_sequences(open_sources(save("drive", pictures)), colour_tracker(), tmp_path / "one")
+    track_sequences(open_sources(ros1_bag(pictures)), colour_tracker(), tmp_path / "two")
+    assert _files(tmp_path / "one" / "panoptic_maps") == _files(tmp_path / "two" / "panoptic_maps")
+
+
+def test_the_tracker_starts_anew_with_each_sequence(save, pictures, tmp_path, colour_tracker):
+    save("images/val/0002", pictures[:3])
+    save("images/val/0006", pictures[:2])
+    summary = track_sequences(open_sources(tmp_path / "images"), colour_tracker(), tmp_path / "out")
+    assert [(x["sequence"], x["epoch"], x["frame"]) for x in _lines(tmp_path / "out")] == [
+        ("0002", 0, 0),
+        ("0002", 0, 1),
+        ("0002", 0, 2),
+        ("0006", 1, 0),
+        ("0006", 1, 1),
+    ]
+    assert summary["tracks"] == 2
+
+
+def test_stamps_decide_as_in_the_node(tmp_path, pictures, colour_tracker):
+    from mapt_ros.replay.bags import StagedBag, image_message
+
+    bag = StagedBag(tmp_path / "loop")
+    stamps_ms = [5000, 5100, 5100, 5050, 5200, 1000]  # repeated, late, and a loop back to the start
+    for t, (picture, ms) in enumerate(zip(pictures, stamps_ms, strict=True)):
+        bag.write("/image", image_message(picture, "rgb8", ms * 10**6, "front"), 10**9 + t)
+    bag.commit()
+    summary = track_sequences(open_sources(tmp_path / "loop"), colour_tracker(), tmp_path / "out")
+    lines = _lines(tmp_path / "out")
+    assert [(x["stamp_ns"] // 10**6, x["epoch"]) for x in lines] == [(5000, 0), (5100, 0), (5200, 0), (1000, 1)]
+    assert summary["dropped"] == 2
+
+
+def test_a_truncated_image_keeps_the_frames_before_it(save, pictures, tmp_path, colour_tracker):
+    folder = save("images/val/0002", pictures)
+    os.truncate(folder / "000004.png", 200)
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match=r"000004\.png"):
+        track_sequences(
+            open_sources(folder), colour_tracker(), out, video=out / "overlay.mp4", bag=out / "panoptic_bag"
+        )
+    assert [f.name for f in sorted((out / "panoptic_maps/0002").iterdir())] == [f"{t:06d}.png" for t in range(4)]
+    assert [line["index"] for line in _lines(out)] == [0, 1, 2, 3]
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["complete"], summary["frames"]) == (False, 4)
+    assert "000004.png" in summary["broke_off"]
+    assert len(list(open_sources(out / "overlay.mp4")[0])) == 4
+    assert not [f for f in out.rglob("*") if f.name.startswith(".")]
+    from mapt_ros.replay.bag_reader import BagReader
+
+    assert BagReader(out / "panoptic_bag").topics["/mapt/panoptic"].count == 4
+
+
+def test_a_cut_bag_is_tracked_as_far_as_it_goes_with_a_warning(ros1_bag, pictures, tmp_path, colour_tracker):
+    path = ros1_bag(pictures)
+    os.truncate(path, path.stat().st_size // 2)
+    summary = track_sequences(open_sources(path), colour_tracker(), tmp_path / "out")
+    assert summary["complete"]
+    assert 0 < summary["frames"] < 6
+    assert "cut off or damaged" in summary["warnings"][0]
+
+
+def test_a_crash_of_the_tracker_still_leaves_the_finished_frames(save, pictures, tmp_path, colour_tracker):
+    class Crashing(colour_tracker):
+        def __call__(self, image_rgb, stamp_ns=None):
+            if self.frames == 2:
+                raise KeyboardInterrupt
+            return super().__call__(image_rgb, stamp_ns)
+
+    with pytest.raises(KeyboardInterrupt):
+        track_sequences(open_sources(save("0002", pictures)), Crashing(), tmp_path / "out")
+    assert len(_lines(tmp_path / "out")) == 2
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["broke_off"] == "KeyboardInterrupt"
+
+
+def test_earlier_results_are_not_mixed_with_new_ones(save, pictures, tmp_path, colour_tracker):
+    folder = save("0002", pictures)
+    track_sequences(open_sources(folder), colour_tracker(), tmp_path / "out")
+    before = _files(tmp_path / "out")
+    with pytest.raises(InputError, match="already holds panoptic_maps"):
+        track_sequences(open_sources(folder), colour_tracker(), tmp_path / "out")
+    assert _files(tmp_path / "out") == before
+
+
+def test_a_wrong_output_is_refused_before_anything_is_written(save, pictures, tmp_path, colour_tracker):
+    save("images/val/0002", pictures[:1])
+    sources = open_sources(tmp_path / "images")
+    out = tmp_path / "out"
+    with pytest.raises(InputError, match="no video can be written"):
+        track_sequences(sources, colour_tracker(), out, video=tmp_path / "a.xyz")
+    (tmp_path / "bag").mkdir()
+    with pytest.raises(InputError, match="exists already"):
+        track_sequences(sources, colour_tracker(), out, video=tmp_path / "a.mp4", bag=tmp_path / "bag")
+    assert list(out.iterdir()) == []
+    assert not (tmp_path / "a.mp4").exists()
+    with pytest.raises(InputError, match="cannot be made a folder"):
+        track_sequences(sources, colour_tracker(), tmp_path / "images/val/0002/000000.png")
+
+
+def test_one_bag_takes_one_sequence(save, pictures, tmp_path, colour_tracker):
+    save("images/val/0002", pictures[:1])
+    save("images/val/0006", pictures[:1])
+    with pytest.raises(InputError, match="one bag holds one sequence, and the source has 2"):
+        track_sequences(open_sources(tmp_path / "images"), colour_tracker(), tmp_path / "out", bag=tmp_path / "bag")
