@@ -35,6 +35,8 @@ def instance_targets(labels: np.ndarray, classes: ClassSet) -> InstanceTargets:
     return InstanceTargets(
         torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         torch.tensor(kinds, dtype=torch.int64),
-        torch.from_numpy(np.stack(masks).astype(np.uint8)) if masks else torch.zeros(0, height, width, dtype=torch.uint8),
+        torch.from_numpy(np.stack(masks).astype(np.uint8))
+        if masks
+        else torch.zeros(0, height, width, dtype=torch.uint8),
         torch.tensor(ids, dtype=torch.int64),
     )

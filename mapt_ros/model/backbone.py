@@ -27,7 +27,9 @@ class Backbone(nn.Module):
         try:
             network = torchvision.models.get_model(name, weights="DEFAULT" if pretrained else None)
         except OSError as error:  # URLError is one
-            raise InputError(f"{name}: ImageNet weights could not be fetched ({error}); train from random ones") from error
+            raise InputError(
+                f"{name}: ImageNet weights could not be fetched ({error}); train from random ones"
+            ) from error
         self.stem = network.stem
         self.stages = nn.ModuleList(network.trunk_output.children())
         self.widths = [stage[-1].f.c[0].out_channels for stage in self.stages]

@@ -81,7 +81,9 @@ def read_header(path: Path) -> Header:
         sections = {key: json.loads(metadata[key]) for key in ("model", "tracker", "facts")}
     except (KeyError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: its header is damaged ({_one_line(error)})") from None
-    return Header(validated(ModelConfig, sections["model"], f"{path}: config in its header"), *list(sections.values())[1:])
+    return Header(
+        validated(ModelConfig, sections["model"], f"{path}: config in its header"), *list(sections.values())[1:]
+    )
 
 
 def load_checkpoint(path: Path, expected: ModelConfig | None = None) -> tuple[MAPT, Header]:
@@ -106,7 +108,9 @@ def load_checkpoint(path: Path, expected: ModelConfig | None = None) -> tuple[MA
         raise InputError(f"{path}: its weights cannot be read ({_one_line(error)})") from None
     for name in sorted(wanted.keys() ^ tensors.keys()):
         problem = "is missing" if name in wanted else "does not belong to this config"
-        raise InputError(f"{path}: tensor {name!r} {problem}; the file does not fit its own config {header.model.name!r}")
+        raise InputError(
+            f"{path}: tensor {name!r} {problem}; the file does not fit its own config {header.model.name!r}"
+        )
     for name, tensor in tensors.items():
         if tensor.shape != wanted[name].shape:
             raise InputError(

@@ -14,9 +14,7 @@ def group_norm(channels: int) -> nn.GroupNorm:
 class ConvNormAct(nn.Sequential):
     """Convolution without bias, norm, leaky ReLU; keeps height and width."""
 
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int = 1, norm: Callable[[int], nn.Module] = nn.BatchNorm2d
-    ):
+    def __init__(self, inputs: int, outputs: int, kernel: int = 1, norm: Callable[[int], nn.Module] = nn.BatchNorm2d):
         super().__init__(
             nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
             norm(outputs),

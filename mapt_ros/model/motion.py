@@ -91,7 +91,8 @@ class MotionHead(nn.Module):
         """
         if len(masks) == 0:  # deform_conv2d ends the process when it is given zero channels
             return masks
-        kernels = self.mask_kernels.clamp(min=0)
+        # Not clamp or relu: their gradient at zero is zero, and all but the centre taps start there.
+        kernels = torch.where(self.mask_kernels < 0, 0.0, self.mask_kernels)
         kernels = kernels / kernels.sum(dim=(1, 2), keepdim=True).clamp(min=1e-6)
         moved = torch.zeros_like(masks)
         for scale, (dilation, offsets) in enumerate(zip(self.dilations, field.offsets)):

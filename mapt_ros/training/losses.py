@@ -41,6 +41,7 @@ class LossWeights:
     motion: float = 1.0
     appearance: float = 0.5
     temperature: float = 0.1
+    semantic_stride: int = 1  # the semantic loss looks at every n-th row and column
 
 
 def semantic_loss(logits: Tensor, target: Tensor, hardest: float = 0.25) -> Tensor:
@@ -110,6 +111,8 @@ def mapt_losses(model: MAPT, batch: PairBatch, weights: LossWeights = LossWeight
     instance = model.instance.losses(pyramid, sizes, padded, things)
     classes = torch.cat([batch.previous_classes, batch.current_classes])
     padding = (0, padded.shape[3] - classes.shape[2], 0, padded.shape[2] - classes.shape[1])
+    target = F.pad(classes, padding, value=IGNORED)
+    thinning = slice(weights.semantic_stride // 2, None, weights.semantic_stride)
 
     strided = model.motion.to_stride(semantic.features)
     before, now = strided[:pairs], strided[pairs:]
@@ -133,7 +136,7 @@ def mapt_losses(model: MAPT, batch: PairBatch, weights: LossWeights = LossWeight
     count = sum(len(t.boxes) for t in batch.previous_things)
     return {
         "instance": weights.instance * sum(instance.values()),
-        "semantic": weights.semantic * semantic_loss(semantic.logits, F.pad(classes, padding, value=IGNORED)),
+        "semantic": weights.semantic * semantic_loss(semantic.logits, target[:, thinning, thinning]),
         "motion": weights.motion * motion_loss(torch.cat(propagated), torch.cat(targets)),
         "appearance": weights.appearance
         * appearance_loss(

@@ -63,7 +63,9 @@ def fit(
         losses = mapt_losses(model, next(batches), weights)
         total = sum(losses.values())
         if not torch.isfinite(total):
-            raise FloatingPointError(f"step {step}: loss is {float(total)} ({ {k: float(v) for k, v in losses.items()} })")
+            raise FloatingPointError(
+                f"step {step}: loss is {float(total)} ({ {k: float(v) for k, v in losses.items()} })"
+            )
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)

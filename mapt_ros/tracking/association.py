@@ -1,0 +1,76 @@
+"""Two-step association of tracks with detections: propagated masks first, embeddings for what is left."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from mapt_ros.tracking.config import TrackerConfig
+from mapt_ros.tracking.frame import Association
+
+
+@dataclass(frozen=True)
+class Match:
+    """Track ``track`` is seen as detection ``detection`` (positions in the lists), found ``how`` and how surely."""
+
+    track: int
+    detection: int
+    how: Association
+    score: float
+
+
+def associate(
+    overlap: np.ndarray, similarity: np.ndarray, same_class: np.ndarray, config: TrackerConfig
+) -> list[Match]:
+    """Gives every detection at most one track of its own class, and every track at most one detection.
+
+    ``combined`` is the paper's order: Hungarian matching on mask overlap, then on cosine similarity for the unmatched.
+    ``appearance-first`` swaps the steps, ``motion`` and ``appearance`` leave one out, ``simultaneous`` matches once on
+    the sum of both.
+
+    Args:
+        overlap: TxD IoU of propagated and detected masks in [0, 1]; zeros where a track has no propagated mask.
+        similarity: TxD cosines in [-1, 1].
+        same_class: TxD bool.
+    """
+    by_motion = same_class & (overlap >= max(config.motion_threshold, 1e-6))
+    by_appearance = same_class & (similarity >= config.appearance_threshold)
+    motion = (Association.MOTION, overlap, by_motion)
+    appearance = (Association.APPEARANCE, similarity, by_appearance)
+    if config.association == "simultaneous":
+        pairs = _assign(overlap + (similarity + 1) / 2, by_motion | by_appearance)
+        return [Match(t, d, *_cue(overlap, similarity, by_motion, t, d)) for t, d in pairs]
+    steps = {
+        "combined": (motion, appearance),
+        "appearance-first": (appearance, motion),
+        "motion": (motion,),
+        "appearance": (appearance,),
+    }[config.association]
+    matches: list[Match] = []
+    for how, scores, allowed in steps:
+        allowed = allowed.copy()
+        allowed[[m.track for m in matches]] = False
+        allowed[:, [m.detection for m in matches]] = False
+        matches += [Match(t, d, how, float(scores[t, d])) for t, d in _assign(scores + 1, allowed)]
+    return matches
+
+
+def mask_overlap(propagated: np.ndarray, detected: np.ndarray) -> np.ndarray:
+    """Soft IoU of TxP and DxP masks in [0, 1] (P cells): sum of products over the rest of the sums; TxD."""
+    both = propagated @ detected.T
+    either = propagated.sum(axis=1)[:, None] + detected.sum(axis=1)[None] - both
+    return both / np.maximum(either, 1e-6)
+
+
+def _assign(scores: np.ndarray, allowed: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of the assignment that maximises the sum of (positive) scores over allowed pairs."""
+    rows, columns = linear_sum_assignment(np.where(allowed, scores, 0.0), maximize=True)
+    return [(int(r), int(c)) for r, c in zip(rows, columns) if allowed[r, c]]
+
+
+def _cue(
+    overlap: np.ndarray, similarity: np.ndarray, by_motion: np.ndarray, track: int, detection: int
+) -> tuple[Association, float]:
+    if by_motion[track, detection]:
+        return Association.MOTION, float(overlap[track, detection])
+    return Association.APPEARANCE, float(similarity[track, detection])

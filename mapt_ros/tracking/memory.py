@@ -1,0 +1,148 @@
+"""Track memory: birth, confirmation, loss, revival and death of identities."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mapt_ros.tracking.association import Match
+from mapt_ros.tracking.config import TrackerConfig
+from mapt_ros.tracking.frame import Association, TrackedInstance, TrackState
+from mapt_ros.tracking.panoptic import Region
+
+_VELOCITY_MOMENTUM = 0.5  # share of the old velocity kept at an update; centroids of masks jitter
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One visible instance of the current frame, before it has an identity; ``embedding`` is a unit vector."""
+
+    class_id: int
+    score: float
+    embedding: np.ndarray
+    region: Region
+
+
+@dataclass(frozen=True)
+class Track:
+    """What is remembered of one identity. ``instance`` is how it was last published."""
+
+    instance: TrackedInstance
+    embedding: np.ndarray
+    sightings: int  # in a row, until confirmed
+    stamp_ns: int | None  # of the last sighting
+
+    def seen(self, observation: Observation, match: Match, stamp_ns: int | None, config: TrackerConfig) -> "Track":
+        """The track after a sighting; a lost one is revived."""
+        old = self.instance
+        sightings = self.sightings + 1
+        confirmed = old.state != TrackState.TENTATIVE or sightings >= config.confirm_after
+        vx, vy = self._velocity(observation.region, stamp_ns)
+        mixed = config.embedding_momentum * self.embedding + (1 - config.embedding_momentum) * observation.embedding
+        return Track(
+            TrackedInstance(
+                track_id=old.track_id,
+                class_id=observation.class_id,
+                score=observation.score,
+                box=observation.region.box,
+                area=observation.region.area,
+                x=observation.region.x,
+                y=observation.region.y,
+                vx=vx,
+                vy=vy,
+                age=old.age + 1,
+                frames_since_seen=0,
+                state=TrackState.CONFIRMED if confirmed else TrackState.TENTATIVE,
+                association=match.how,
+                association_score=match.score,
+            ),
+            mixed / max(float(np.linalg.norm(mixed)), 1e-12),
+            sightings,
+            stamp_ns,
+        )
+
+    def missed(self) -> "Track":
+        """The track after a frame without it."""
+        old = self.instance
+        lost = replace(old, age=old.age + 1, frames_since_seen=old.frames_since_seen + 1, state=TrackState.LOST, area=0)
+        return replace(self, instance=lost)
+
+    def _velocity(self, region: Region, stamp_ns: int | None) -> tuple[float, float]:
+        old = self.instance
+        if stamp_ns is None or self.stamp_ns is None or stamp_ns <= self.stamp_ns:
+            return old.vx, old.vy
+        seconds = (stamp_ns - self.stamp_ns) * 1e-9
+        now = (region.x - old.x) / seconds, (region.y - old.y) / seconds
+        if old.age == 1:
+            return now
+        keep = _VELOCITY_MOMENTUM
+        return keep * old.vx + (1 - keep) * now[0], keep * old.vy + (1 - keep) * now[1]
+
+
+def born(track_id: int, observation: Observation, stamp_ns: int | None, config: TrackerConfig) -> Track:
+    """A new track for an observation that no known one explains."""
+    region = observation.region
+    return Track(
+        TrackedInstance(
+            track_id=track_id,
+            class_id=observation.class_id,
+            score=observation.score,
+            box=region.box,
+            area=region.area,
+            x=region.x,
+            y=region.y,
+            vx=0.0,
+            vy=0.0,
+            age=1,
+            frames_since_seen=0,
+            state=TrackState.CONFIRMED if config.confirm_after <= 1 else TrackState.TENTATIVE,
+            association=Association.NEW,
+            association_score=observation.score,
+        ),
+        observation.embedding,
+        1,
+        stamp_ns,
+    )
+
+
+@dataclass(frozen=True)
+class Update:
+    """Outcome of one frame.
+
+    Attributes:
+        tracks: those that live on, by track id.
+        source: for each of them where its mask comes from: ("seen", position of the observation) or
+            ("carried", its position among the tracks before).
+        next_id: the id that the next birth gets.
+    """
+
+    tracks: list[Track]
+    source: list[tuple[str, int]]
+    next_id: int
+
+
+def update(
+    tracks: list[Track],
+    observations: list[Observation],
+    matches: list[Match],
+    next_id: int,
+    stamp_ns: int | None,
+    config: TrackerConfig,
+) -> Update:
+    """Ages, revives, buries and begets; called on every frame, also on one without detections.
+
+    A tentative track dies at its first miss; a confirmed one is lost, remembered for ``max_age`` frames, and dies.
+    """
+    by_track = {match.track: match for match in matches}
+    alive: list[tuple[Track, tuple[str, int]]] = []
+    for position, track in enumerate(tracks):
+        if match := by_track.get(position):
+            seen = track.seen(observations[match.detection], match, stamp_ns, config)
+            alive.append((seen, ("seen", match.detection)))
+        elif track.instance.state != TrackState.TENTATIVE and track.instance.frames_since_seen < config.max_age:
+            alive.append((track.missed(), ("carried", position)))
+    taken = {match.detection for match in matches}
+    for position, observation in enumerate(observations):
+        if position not in taken:
+            alive.append((born(next_id, observation, stamp_ns, config), ("seen", position)))
+            next_id += 1
+    return Update([track for track, _ in alive], [source for _, source in alive], next_id)

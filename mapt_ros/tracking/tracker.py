@@ -1,0 +1,281 @@
+"""The tracker: images in, panoptic frames with persistent identities out; all memory in one explicit state a camera."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mapt_ros.data.labels import LABEL_DIVISOR
+from mapt_ros.errors import InputError, validated
+from mapt_ros.model.checkpoint import file_hash, find_weights, load_checkpoint
+from mapt_ros.model.mapt import MAPT, FrameState, Prediction
+from mapt_ros.tracking.association import Match, associate, mask_overlap
+from mapt_ros.tracking.config import MaptConfig, TrackerConfig, load_config
+from mapt_ros.tracking.frame import PanopticFrame, TrackState
+from mapt_ros.tracking.memory import Observation, Track, update
+from mapt_ros.tracking.panoptic import NOBODY, Fusion, fuse, paint, regions
+
+
+@dataclass
+class TrackerState:
+    """Everything that is remembered of one camera.
+
+    Attributes:
+        epoch: resets so far.
+        sequence: frames since the last reset.
+        tracks: the living identities, by track id.
+        next_id: the id that the next new track gets.
+        previous: what the network needs of the last frame; None: the next frame has no predecessor.
+        size: height and width of the last image.
+    """
+
+    epoch: int = 0
+    sequence: int = 0
+    tracks: list[Track] = field(default_factory=list)
+    next_id: int = 1
+    previous: FrameState | None = None
+    size: tuple[int, int] | None = None
+
+    def reset(self) -> None:
+        """Forgets everything and begins the next epoch; ids start again at 1."""
+        self.__init__(epoch=self.epoch + 1)
+
+
+class PanopticTracker:
+    """Panoptic tracking with one network and one state a camera.
+
+    Calling the object tracks one camera with a state of its own; ``step`` serves several cameras in one batch.
+
+    Args:
+        model: in evaluation mode, on its device.
+        settings: may be replaced between frames.
+        weights_name, weights_hash: for the record.
+    """
+
+    def __init__(
+        self, model: MAPT, settings: TrackerConfig = TrackerConfig(), weights_name: str = "", weights_hash: str = ""
+    ):
+        self.model = model.eval()
+        self.classes = model.config.classes
+        self.settings = settings
+        self.weights_name = weights_name
+        self.weights_hash = weights_hash
+        self.state = self.new_state()
+
+    @classmethod
+    def load(
+        cls,
+        weights: str | Path = "compact",
+        *,
+        device: str = "auto",
+        config: str | Path | MaptConfig | None = None,
+        **settings,
+    ) -> "PanopticTracker":
+        """A tracker from a checkpoint.
+
+        Args:
+            weights: the name of bundled (or cached) weights, or a ``.safetensors`` file.
+            device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+            config: a config (file, bundled name or object) that the weights must fit; its tracker section is used.
+                None takes both sections from the checkpoint's header.
+            **settings: single settings of ``TrackerConfig`` that override the rest.
+
+        Raises:
+            InputError: weights missing, damaged or of another config; unknown device; a wrong setting.
+        """
+        target = pick_device(device)
+        path = find_weights(weights)
+        wanted = load_config(config) if isinstance(config, (str, Path)) else config
+        model, header = load_checkpoint(path, wanted.model if wanted else None)
+        base = wanted.tracker.model_dump() if wanted else header.tracker
+        chosen = validated(TrackerConfig, base | settings, f"tracker settings for {path}")
+        return cls(model.to(target), chosen, path.stem, file_hash(path))
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    def new_state(self) -> TrackerState:
+        """A state for one more camera."""
+        return TrackerState()
+
+    def reset(self) -> None:
+        """Forgets the tracks of the tracker's own state; the next epoch begins."""
+        self.state.reset()
+
+    def __call__(self, image: np.ndarray, stamp_ns: int | None = None) -> PanopticFrame:
+        """Tracks the next image of one camera.
+
+        Args:
+            image: HxWx3 uint8 RGB.
+            stamp_ns: its time; velocities need it.
+        """
+        return self.step([image], [self.state], [stamp_ns])[0]
+
+    def step(
+        self, images: Sequence[np.ndarray], states: Sequence[TrackerState], stamps_ns: Sequence[int | None]
+    ) -> list[PanopticFrame]:
+        """Tracks one image of each of several cameras; images of one size run as one batch.
+
+        Args:
+            images: HxWx3 uint8 RGB each.
+            states: one a camera, updated in place. If anything fails, no state has changed.
+            stamps_ns: one an image, or None.
+
+        Raises:
+            InputError: an image of another type or shape; lists of different length; one state given twice.
+        """
+        if not len(images) == len(states) == len(stamps_ns) or len({id(state) for state in states}) != len(states):
+            raise InputError("step: expected one image, one stamp and one state of its own for each camera")
+        for image in images:
+            _check_image(image)
+        outcomes: list[tuple[PanopticFrame, TrackerState] | None] = [None] * len(images)
+        for size in dict.fromkeys(image.shape[:2] for image in images):
+            members = [i for i, image in enumerate(images) if image.shape[:2] == size]
+            starts = [_for_size(states[i], size) for i in members]
+            for i, outcome in zip(
+                members, self._batch([images[i] for i in members], starts, [stamps_ns[i] for i in members])
+            ):
+                outcomes[i] = outcome
+        for state, (_, after) in zip(states, outcomes):
+            state.__dict__.update(after.__dict__)
+        return [frame for frame, _ in outcomes]
+
+    @torch.inference_mode()
+    def _batch(
+        self, images: list[np.ndarray], states: list[TrackerState], stamps_ns: list[int | None]
+    ) -> list[tuple[PanopticFrame, TrackerState]]:
+        batch = self.model.prepare([torch.from_numpy(np.ascontiguousarray(image)) for image in images])
+        predictions = self.model(batch, [state.previous for state in states])
+        return [
+            self._track(prediction, image.shape[:2], state, stamp_ns)
+            for prediction, image, state, stamp_ns in zip(predictions, images, states, stamps_ns)
+        ]
+
+    def _track(
+        self, prediction: Prediction, size: tuple[int, int], state: TrackerState, stamp_ns: int | None
+    ) -> tuple[PanopticFrame, TrackerState]:
+        """From the network's words on one image to its panoptic frame and the camera's next state."""
+        logits, detections = to_image(prediction, size)
+        fusion = fuse(logits, detections, self.classes, self.settings)
+        owner = fusion.owner.cpu().numpy()
+        observations = self._observe(prediction, fusion, owner)
+        masks = owner_masks(fusion, prediction, self.model.motion.stride)
+
+        propagated = prediction.propagated_masks
+        if propagated is None:
+            propagated = masks.new_zeros(len(state.tracks), *masks.shape[1:])
+        matches = self._match(state.tracks, observations, propagated, masks)
+        outcome = update(state.tracks, observations, matches, state.next_id, stamp_ns, self.settings)
+
+        sources = {"seen": masks, "carried": propagated}
+        kept_masks = [sources[kind][position] for kind, position in outcome.source]
+        labels = [0] * len(observations)
+        for track, (kind, position) in zip(outcome.tracks, outcome.source):
+            if kind == "seen":
+                labels[position] = track.instance.class_id * LABEL_DIVISOR + track.instance.track_id
+        instances = [t.instance for t in outcome.tracks if t.instance.state != TrackState.LOST]
+        if self.settings.publish_lost:
+            instances += [t.instance for t in outcome.tracks if t.instance.state == TrackState.LOST]
+        frame = PanopticFrame(
+            paint(owner, fusion.stuff.cpu().numpy(), labels), instances, stamp_ns, state.sequence, state.epoch
+        )
+        after = replace(
+            state,
+            sequence=state.sequence + 1,
+            tracks=outcome.tracks,
+            next_id=outcome.next_id,
+            previous=FrameState(prediction.semantic, torch.stack(kept_masks) if kept_masks else masks[:0]),
+            size=size,
+        )
+        return frame, after
+
+    def _observe(self, prediction: Prediction, fusion: Fusion, owner: np.ndarray) -> list[Observation]:
+        things = self.classes.things
+        detections = prediction.detections.select(torch.tensor(fusion.kept, dtype=torch.int64, device=self.device))
+        return [
+            Observation(things[label - 1].id, score, embedding, region)
+            for label, score, embedding, region in zip(
+                detections.labels.tolist(),
+                detections.scores.tolist(),
+                detections.embeddings.float().cpu().numpy(),
+                regions(owner, len(fusion.kept)),
+            )
+        ]
+
+    def _match(
+        self, tracks: list[Track], observations: list[Observation], propagated: Tensor, masks: Tensor
+    ) -> list[Match]:
+        if not tracks or not observations:
+            return []
+        same_class = np.array([[t.instance.class_id == o.class_id for o in observations] for t in tracks])
+        overlap = mask_overlap(*(m.flatten(1).float().cpu().numpy() for m in (propagated, masks)))
+        similarity = np.stack([t.embedding for t in tracks]) @ np.stack([o.embedding for o in observations]).T
+        return associate(overlap, similarity, same_class, self.settings)
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` -> CUDA where there is one, else the CPU; any other name as torch understands it.
+
+    Raises:
+        InputError: an unknown name, or CUDA where there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"device {name!r}: expected auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"device {name!r}: expected auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices; use cpu or auto")
+    return device
+
+
+def to_image(prediction: Prediction, size: tuple[int, int]):
+    """Semantic logits (KxHxW) and detections of a prediction, at the size of the image they came from."""
+    height, width = prediction.size
+    logits = F.interpolate(prediction.semantic_logits[None].float(), scale_factor=4, mode="bilinear")
+    logits = logits[..., :height, :width]
+    detections = prediction.detections
+    if (height, width) != tuple(size):
+        logits = F.interpolate(logits, size=size, mode="bilinear")
+        scale = detections.boxes.new_tensor([size[1] / width, size[0] / height] * 2)
+        detections = replace(detections, boxes=detections.boxes * scale)
+    return logits[0], detections
+
+
+def owner_masks(fusion: Fusion, prediction: Prediction, stride: int) -> Tensor:
+    """M_t: each instance's pixels after fusion as the share of every cell they fill, Nxhxw in [0, 1]."""
+    height, width = prediction.size
+    cells = prediction.semantic.shape[-2:]
+    owner = fusion.owner[None, None].float()
+    if owner.shape[-2:] != (height, width):
+        owner = F.interpolate(owner, size=(height, width), mode="nearest")
+    padding = (0, cells[1] * stride - width, 0, cells[0] * stride - height)
+    owner = F.pad(owner, padding, value=NOBODY)
+    if not fusion.kept:
+        return owner.new_zeros(0, *cells)
+    index = torch.arange(len(fusion.kept), device=owner.device)[:, None, None]
+    return F.avg_pool2d((owner[0] == index).float()[None], stride)[0]
+
+
+def _for_size(state: TrackerState, size: tuple[int, int]) -> TrackerState:
+    """The state as an image of this size may use it: without a predecessor if the last image had another size.
+
+    The tracks live on through their embeddings.
+    """
+    return state if state.size in (None, tuple(size)) else replace(state, previous=None)
+
+
+def _check_image(image: np.ndarray) -> None:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise InputError(f"image: got {found}, expected HxWx3 uint8 RGB")
+    if min(image.shape[:2]) < 1:
+        raise InputError(f"image: {image.shape[1]}x{image.shape[0]} pixels; expected at least 1x1")
