@@ -1,0 +1,256 @@
+"""One camera of the node: its subscriptions, its stream of stamps, its tracker state, and its publishers."""
+
+import time
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind, qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
+
+from mapt_ros.data.labels import ClassSet
+from mapt_ros.msg import PanopticFrame as PanopticFrameMessage
+from mapt_ros.ros.conversions import (
+    decode_compressed,
+    decode_image,
+    encode_image,
+    encode_labels_image,
+    encode_panoptic,
+    stamp_to_ns,
+)
+from mapt_ros.ros.diagnostics import CauseLog, StreamStatistics
+from mapt_ros.ros.inbox import Inbox, Waiting
+from mapt_ros.ros.markers import GroundCamera, clear_markers, track_markers
+from mapt_ros.ros.parameters import NodeParameters
+from mapt_ros.tracking.frame import PanopticFrame
+from mapt_ros.tracking.stamps import Verdict, clock_jump_restarts, judge_stamp
+from mapt_ros.viz.overlay import Trails, draw_overlay
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble's name for it
+    from rclpy.qos_event import SubscriptionEventCallbacks
+
+
+class CameraChannel:
+    """What belongs to one camera.
+
+    The executor's thread calls ``open``, ``close`` and the ``on_...`` methods, the worker's thread ``decode``,
+    ``restart`` and ``publish``; they meet in the inbox and the statistics only.
+
+    Attributes:
+        name: the camera's, empty for a single one without a prefix.
+        state: the tracker's state of this camera; the worker's alone while it runs.
+        image_topic: full name of the topic the images come from.
+        enabled: whether images are taken at all.
+        overlay_scale: size of the overlay relative to the image.
+    """
+
+    def __init__(
+        self, node: Node, index: int, parameters: NodeParameters, *, state, classes: ClassSet, warn: CauseLog
+    ) -> None:
+        self.name = parameters.cameras[index]
+        self.state = state
+        self.enabled = True
+        self.overlay_scale = parameters.overlay_scale
+        self.statistics = StreamStatistics()
+        self._node = node
+        self._index = index
+        self._parameters = parameters
+        self._classes = classes
+        self._warn = warn
+        self._inbox: Inbox | None = None
+        self._last_ns: int | None = None
+        self._frame_id = ""
+        self._camera_matrix = None
+        self._trails = Trails()
+        self._subscriptions = []
+
+        prefix = f"{self.name}/" if self.name else ""
+        self.image_topic = node.resolve_topic_name(f"{prefix}image")
+        if parameters.image_transport == "compressed":
+            self.image_topic = node.resolve_topic_name(f"{self.image_topic}/compressed")
+        self._info_topic = node.resolve_topic_name(f"{prefix}camera_info")
+        # Two overlays or label maps are enough to bridge a hiccup; more would only hold memory.
+        self._panoptic = node.create_publisher(PanopticFrameMessage, f"~/{prefix}panoptic", 10)
+        self._overlay = node.create_publisher(Image, f"~/{prefix}overlay", 2)
+        self._labels = node.create_publisher(Image, f"~/{prefix}labels", 2)
+        self._markers = node.create_publisher(MarkerArray, f"~/{prefix}markers", 10)
+
+    def open(self, inbox: Inbox) -> None:
+        """Starts taking images; a stream that was tracked before starts anew.
+
+        Raises:
+            Exception: whatever rclpy has against an override of the quality of service.
+        """
+        self._inbox = inbox
+        self._last_ns = None
+        if self.state.sequence > 0:
+            inbox.restart(self._index)
+        compressed = self._parameters.image_transport == "compressed"
+        self._subscriptions = [
+            self._node.create_subscription(
+                CompressedImage if compressed else Image,
+                self.image_topic,
+                self.on_image,
+                self._image_qos(),
+                event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos),
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            ),
+            self._node.create_subscription(CameraInfo, self._info_topic, self.on_camera_info, qos_profile_sensor_data),
+        ]
+
+    def close(self) -> None:
+        """Takes no more images."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions = []
+
+    def destroy(self) -> None:
+        """Takes back the publishers; the worker must have ended."""
+        self.close()
+        for publisher in (self._panoptic, self._overlay, self._labels, self._markers):
+            self._node.destroy_publisher(publisher)
+
+    def publisher_count(self) -> int:
+        """How many publishers the image topic has."""
+        return self._node.count_publishers(self.image_topic)
+
+    # In the executor's thread.
+
+    def on_image(self, message: Image | CompressedImage) -> None:
+        """Queues an image, unless its stamp is late or a duplicate."""
+        if not self.enabled:
+            return
+        self.statistics.receive()
+        stamp_ns = stamp_to_ns(message.header)
+        verdict = judge_stamp(
+            stamp_ns,
+            self._last_ns,
+            back_jump_ns=self._parameters.back_jump_ns,
+            max_gap_ns=self._parameters.max_gap_ns,
+        )
+        if verdict.drops:
+            self._drop(verdict.value, f"{self.image_topic}: {self._stamp_text(verdict, stamp_ns)}; image dropped")
+            return
+        if verdict.restarts:
+            self._warn(
+                verdict.value,
+                f"{self.image_topic}: {self._stamp_text(verdict, stamp_ns)}; tracks start anew in the next epoch",
+            )
+        self._last_ns = stamp_ns
+        cause = self._inbox.put(self._index, Waiting(message, stamp_ns, restart=verdict.restarts))
+        if cause == "queue_full":
+            self._drop(
+                cause,
+                f"{self.image_topic}: more than queue_depth = {self._parameters.queue_depth} images wait; image dropped,"
+                " although drop_policy is none: the sender must pace itself (mapt bag play --rate 0 does)",
+                is_error=True,
+            )
+        elif cause:
+            self.statistics.drop(cause)
+
+    def on_camera_info(self, message: CameraInfo) -> None:
+        """Keeps the camera matrix for the markers."""
+        self._camera_matrix = message.k
+
+    def on_clock_jump(self, clock_ns: int) -> None:
+        """The clock went back to ``clock_ns``: a new replay, unless an image has told so already."""
+        if clock_jump_restarts(clock_ns, self._last_ns, back_jump_ns=self._parameters.back_jump_ns):
+            self._warn("clock_jump", f"{self.image_topic}: the clock jumped back; tracks start anew in the next epoch")
+            self._last_ns = None
+            self._inbox.restart(self._index)
+
+    def request_restart(self) -> None:
+        """Resets the state after the images that wait already."""
+        self._inbox.restart(self._index)
+
+    # In the worker's thread.
+
+    def decode(self, message: Image | CompressedImage) -> np.ndarray:
+        """HxWx3 uint8 RGB.
+
+        Raises:
+            ImageError: the message is broken.
+        """
+        self._frame_id = message.header.frame_id
+        return decode_image(message) if isinstance(message, Image) else decode_compressed(message)
+
+    def restart(self) -> None:
+        """Forgets the tracks and takes their markers away."""
+        self.state.reset()
+        if self._markers.get_subscription_count():
+            header = Header(frame_id=self._frame_id, stamp=self._node.get_clock().now().to_msg())
+            self._markers.publish(clear_markers(header))
+
+    def publish(self, frame: PanopticFrame, image: np.ndarray, header: Header, taken_s: float) -> None:
+        """Sends a frame, and its overlay, label map and markers to whoever listens.
+
+        Args:
+            frame: the tracker's answer to ``image``.
+            image: HxWx3 uint8 RGB.
+            header: the image message's, which goes out unchanged.
+            taken_s: ``time.perf_counter()`` when the image was taken out of the inbox.
+        """
+        message = encode_panoptic(frame, header, camera=self.name)
+        message.processing_ms = (time.perf_counter() - taken_s) * 1e3
+        self._panoptic.publish(message)
+        if self._labels.get_subscription_count():
+            self._labels.publish(encode_labels_image(frame, header))
+        if self._overlay.get_subscription_count():
+            self._trails.update(frame)
+            drawn = draw_overlay(image, frame, self._classes, trails=self._trails, scale=self.overlay_scale)
+            self._overlay.publish(encode_image(drawn, "rgb8", header))
+        if self._markers.get_subscription_count() and (camera := self._ground_camera()):
+            self._markers.publish(track_markers(frame.instances, camera, self._classes, header))
+
+    def _ground_camera(self) -> GroundCamera | None:
+        if self._camera_matrix is None:
+            self._warn("camera_info", f"{self._info_topic}: no camera_info yet; no markers without it")
+            return None
+        camera = GroundCamera.from_matrix(
+            self._camera_matrix, height=self._parameters.camera_height, pitch=self._parameters.camera_pitch
+        )
+        if camera is None:
+            self._warn("camera_info", f"{self._info_topic}: the focal length is 0 (not calibrated); no markers")
+        return camera
+
+    def _drop(self, cause: str, text: str, *, is_error: bool = False) -> None:
+        self.statistics.drop(cause, text if is_error else "")
+        self._warn(cause, text)
+
+    def _stamp_text(self, verdict: Verdict, stamp_ns: int) -> str:
+        seconds = abs(stamp_ns - self._last_ns) / 1e9
+        return {
+            Verdict.DUPLICATE: f"stamp {stamp_ns / 1e9:.3f} s came twice",
+            Verdict.LATE: f"stamp {seconds:.3f} s older than the last one",
+            Verdict.RESTART_JUMP: f"stamp {seconds:.3f} s older than the last one (back_jump_s exceeded)",
+            Verdict.RESTART_GAP: f"stamp {seconds:.3f} s after the last one (max_gap_s exceeded)",
+        }[verdict]
+
+    def _image_qos(self) -> QoSProfile:
+        if self._parameters.drop_policy == "none":
+            # The inbox is the bounded queue: it tells when it is full, a KEEP_LAST reader overwrites in silence.
+            return QoSProfile(history=HistoryPolicy.KEEP_ALL, reliability=ReliabilityPolicy.RELIABLE)
+        return QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+    def _on_incompatible_qos(self, event) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
+        offers = ", ".join(
+            f"{info.node_namespace.rstrip('/')}/{info.node_name} offers {_policy(info.qos_profile, policy)}"
+            for info in self._node.get_publishers_info_by_topic(self.image_topic)
+        )
+        wants = _policy(self._subscriptions[0].qos_profile, policy) if self._subscriptions else "?"
+        self._warn(
+            "qos",
+            f"{self.image_topic}: no images because of incompatible {policy}: {offers}; this node asks for {wants}"
+            f" (drop_policy {self._parameters.drop_policy}; qos_overrides.{self.image_topic}.subscription.{policy}"
+            " changes it)",
+        )
+
+
+def _policy(profile: QoSProfile, name: str) -> str:
+    value = getattr(profile, name, "?")
+    return str(getattr(value, "name", value)).lower()

@@ -1,0 +1,333 @@
+"""The lifecycle node ``mapt``: images in, panoptic frames out; it only translates between ROS and the tracker."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.duration import Duration
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool, Trigger
+
+from mapt_ros.errors import InputError
+from mapt_ros.msg import ClassMap
+from mapt_ros.ros.channel import CameraChannel
+from mapt_ros.ros.conversions import encode_classes
+from mapt_ros.ros.diagnostics import CauseLog, node_status, stream_status
+from mapt_ros.ros.inbox import Inbox
+from mapt_ros.ros.parameters import (
+    TRACKER_SETTINGS,
+    NodeParameters,
+    declare_parameters,
+    read_parameters,
+    why_fixed,
+    why_invalid,
+)
+from mapt_ros.ros.worker import Worker, describe
+
+_JOIN_S = 1.0  # how long the end of the process waits for a frame in the network
+
+
+def load_tracker(weights: str, *, device: str, config: str | None, **tracker_settings):
+    """The PanopticTracker that the node uses unless it is given another; torch is imported only now."""
+    from mapt_ros.tracking.tracker import PanopticTracker
+
+    return PanopticTracker.load(weights, device=device, config=config, **tracker_settings)
+
+
+class MaptNode(LifecycleNode):
+    """Configuring loads the weights, activating subscribes and starts the worker thread.
+
+    A configuration that fails says why in one line and may be tried again with other parameters.
+    """
+
+    def __init__(self, *, tracker_factory: Callable = load_tracker, **node_options) -> None:
+        """
+        Args:
+            tracker_factory: called as ``load_tracker`` is.
+            node_options: for rclpy's Node, such as ``context`` or ``parameter_overrides``.
+
+        Raises:
+            rclpy.exceptions.ParameterException, InputError: an override that cannot be.
+        """
+        super().__init__("mapt", **node_options)
+        self._tracker_factory = tracker_factory
+        self._tracker = None
+        self._settings: NodeParameters | None = None
+        self._channels: list[CameraChannel] = []
+        self._worker: Worker | None = None
+        self._classes_publisher = None
+        self._jump_handle = None
+        self._enabled = True
+        self._problem = ""
+        self._epochs: dict[str, int] = {}  # of cameras that were configured before: their ids must not come again
+        self._from_config: set[str] = set()  # tracker settings that the weights' config decided, not the user
+        self._applying_config = False
+        self._warn = CauseLog(self.get_logger().warning)
+
+        declare_parameters(self)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self.create_service(Trigger, "~/reset", self._on_reset)
+        self.create_service(SetBool, "~/set_enabled", self._on_set_enabled)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # The node's own clock may be a simulated one that stands still.
+        self.create_timer(1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def start(self) -> None:
+        """Configures and activates the node, unless ``autostart`` is false."""
+        if not self.get_parameter("autostart").value:
+            return
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def close(self, timeout_s: float | None = None) -> bool:
+        """Ends the worker and takes back what was created; False if a frame held the worker up for longer."""
+        self._stop_taking()
+        if self._worker is not None and not self._worker.stop(timeout_s):
+            return False
+        self._worker = None
+        self._release()
+        return True
+
+    # Transitions.
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Loads the weights and creates the publishers."""
+        return self._attempt("configure", self._configure, self._release)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribes and starts the worker."""
+        return self._attempt("activate", self._activate, self._deactivate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Ends the worker after the frame it is at."""
+        self._deactivate()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Gives the weights and the publishers back."""
+        self._release()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Ends everything."""
+        self.close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured, from where the node can be configured again."""
+        self.close()
+        return TransitionCallbackReturn.SUCCESS
+
+    def _attempt(self, name: str, action: Callable, undo: Callable) -> TransitionCallbackReturn:
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the node lives on and can be tried again
+            self._problem = f"{name} failed: {error if isinstance(error, InputError) else describe(error)}"
+            self.get_logger().error(self._problem)
+            undo()
+            return TransitionCallbackReturn.FAILURE
+        self._problem = ""
+        return TransitionCallbackReturn.SUCCESS
+
+    def _configure(self) -> None:
+        parameters = read_parameters(self, from_config=self._from_config)
+        tracker = self._tracker_factory(
+            parameters.weights, device=parameters.device, config=parameters.config, **parameters.tracker_settings
+        )
+        self._tracker, self._settings = tracker, parameters
+        self._show_settings_from_config()
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._classes_publisher = self.create_publisher(ClassMap, "~/classes", latched)
+        header = Header(stamp=self.get_clock().now().to_msg())
+        self._classes_publisher.publish(
+            encode_classes(tracker.classes, header, weights=tracker.weights_name, weights_hash=tracker.weights_hash)
+        )
+        for index, name in enumerate(parameters.cameras):
+            state = tracker.new_state()
+            if name in self._epochs:
+                state.epoch = self._epochs[name] + 1
+            channel = CameraChannel(self, index, parameters, state=state, classes=tracker.classes, warn=self._warn)
+            channel.enabled = self._enabled
+            self._channels.append(channel)
+        self.get_logger().info(
+            f"weights {tracker.weights_name} ({tracker.weights_hash}) on {tracker.device};"
+            f" images from {', '.join(channel.image_topic for channel in self._channels)}"
+        )
+
+    def _activate(self) -> None:
+        depth = self._settings.queue_depth if self._settings.drop_policy == "none" else 1
+        inbox = Inbox(len(self._channels), depth=depth, newest_wins=self._settings.drop_policy == "newest")
+        self._worker = Worker(self._tracker, self._channels, inbox, warn=self._warn, debug=self.get_logger().debug)
+        for channel in self._channels:
+            channel.open(inbox)
+        self._jump_handle = self.get_clock().create_jump_callback(
+            JumpThreshold(
+                min_forward=None,
+                min_backward=Duration(nanoseconds=-max(self._settings.back_jump_ns, 1)),
+                on_clock_change=False,
+            ),
+            post_callback=self._on_clock_jump,
+        )
+        self._worker.start()
+
+    def _deactivate(self) -> None:
+        self._stop_taking()
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+    def _stop_taking(self) -> None:
+        if self._jump_handle is not None:
+            self._jump_handle.unregister()
+            self._jump_handle = None
+        for channel in self._channels:
+            channel.close()
+
+    def _release(self) -> None:
+        for channel in self._channels:
+            self._epochs[channel.name] = channel.state.epoch
+            channel.destroy()
+        self._channels = []
+        if self._classes_publisher is not None:
+            self.destroy_publisher(self._classes_publisher)
+            self._classes_publisher = None
+        self._tracker = self._settings = None
+
+    # Parameters.
+
+    def _on_set_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
+        configured = self._tracker is not None
+        for change in changes:
+            reason = why_fixed(change.name, configured=configured) or why_invalid(change.name, change.value)
+            if reason:
+                return SetParametersResult(successful=False, reason=reason)
+        if not self._applying_config:
+            self._from_config -= {change.name for change in changes}
+            self._apply({change.name: change.value for change in changes})
+        return SetParametersResult(successful=True)
+
+    def _apply(self, values: dict) -> None:
+        if self._tracker is None:
+            return
+        update = {name: values[name] for name in TRACKER_SETTINGS if name in values}
+        if update:
+            self._tracker.settings = self._tracker.settings.model_copy(update=update)
+        for channel in self._channels:
+            channel.overlay_scale = values.get("overlay_scale", channel.overlay_scale)
+
+    def _show_settings_from_config(self) -> None:
+        """Makes the parameters that nobody set show what the weights' config says."""
+        self._from_config = set(TRACKER_SETTINGS) - set(self._settings.tracker_settings)
+        self._applying_config = True
+        try:
+            self.set_parameters(
+                [Parameter(name, value=getattr(self._tracker.settings, name)) for name in self._from_config]
+            )
+        finally:
+            self._applying_config = False
+
+    # Services, clock, diagnostics; all in the executor's thread.
+
+    def _on_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._worker is not None
+        response.message = "tracks forgotten, next epoch" if response.success else "not active: nothing to reset"
+        if response.success:
+            for channel in self._channels:
+                channel.request_restart()
+        return response
+
+    def _on_set_enabled(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._enabled = request.data
+        for channel in self._channels:
+            channel.enabled = request.data
+        response.success = True
+        response.message = "images are tracked" if request.data else "images are ignored"
+        return response
+
+    def _on_clock_jump(self, jump) -> None:
+        if jump.delta.nanoseconds < 0:
+            now_ns = self.get_clock().now().nanoseconds
+            for channel in self._channels:
+                channel.on_clock_jump(now_ns)
+
+    def _publish_diagnostics(self) -> None:
+        name = self.get_fully_qualified_name().lstrip("/")
+        state = "active" if self._worker is not None else "inactive" if self._tracker is not None else "unconfigured"
+        device = str(self._tracker.device) if self._tracker is not None else ""
+        weights = f"{self._tracker.weights_name} {self._tracker.weights_hash}" if self._tracker is not None else ""
+        array = DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()))
+        array.status.append(node_status(name, state=state, hardware=device, weights=weights, problem=self._problem))
+        if self._worker is not None:
+            array.status += [
+                stream_status(
+                    f"{name}: {channel.name or 'camera'}",
+                    channel.statistics.report(),
+                    hardware=device,
+                    topic=channel.image_topic,
+                    publishers=channel.publisher_count(),
+                )
+                for channel in self._channels
+            ]
+        self._diagnostics.publish(array)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the node until Ctrl-C or SIGTERM; the exit code is 0, or 2 for arguments that cannot be.
+
+    Args:
+        argv: ROS arguments (``--ros-args ...``); None: those of the process.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    # rclpy's own handlers would end the context under the worker's feet.
+    try:
+        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+        node = MaptNode()
+    except Exception as error:  # noqa: BLE001 - rclpy reports bad arguments by half a dozen types
+        print(f"mapt: {error if isinstance(error, InputError) else describe(error)}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+
+    def spin() -> None:
+        node.start()
+        while not stop.is_set():
+            try:
+                executor.spin_once(timeout_sec=0.5)
+            except ExternalShutdownException:
+                stop.set()
+            except Exception as error:  # noqa: BLE001 - a message that cannot be read must not end the node
+                node.get_logger().error(f"callback failed: {describe(error)}")
+
+    # The main thread stays free for signals, whatever the executor is busy with.
+    spinner = threading.Thread(target=spin, name="mapt-executor", daemon=True)
+    spinner.start()
+    stop.wait()
+    executor.wake()
+    spinner.join(_JOIN_S)
+    if spinner.is_alive() or not node.close(_JOIN_S):
+        # Loading weights and frames in the network cannot be interrupted; Python's own end would wait for them.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+    executor.shutdown()
+    node.destroy_node()
+    rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

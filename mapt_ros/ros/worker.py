@@ -1,0 +1,127 @@
+"""The thread that runs the network, off the executor: takes batches of images, tracks them, has them published."""
+
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from std_msgs.msg import Header
+
+from mapt_ros.ros.channel import CameraChannel
+from mapt_ros.ros.conversions import ImageError
+from mapt_ros.ros.diagnostics import CauseLog
+from mapt_ros.ros.inbox import Inbox, Waiting
+from mapt_ros.tracking.frame import PanopticFrame
+
+
+class Worker:
+    """Feeds one tracker with the images of all cameras; no exception of a frame ends it."""
+
+    def __init__(self, tracker, channels: Sequence[CameraChannel], inbox: Inbox, *, warn: CauseLog, debug) -> None:
+        """
+        Args:
+            tracker: a PanopticTracker; each channel brings its own state.
+            channels: by the inbox's camera numbers.
+            inbox: where the images come from; closed by ``stop``.
+            warn: told the cause and one line when an image fails.
+            debug: told the traceback of what should not have happened.
+        """
+        self._tracker = tracker
+        self._channels = channels
+        self._inbox = inbox
+        self._warn = warn
+        self._debug = debug
+        # A daemon, so that a network stuck in its last frame cannot hold up the end of the process.
+        self._thread = threading.Thread(target=self._run, name="mapt-worker", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float | None = None) -> bool:
+        """Ends the thread after the frame it is at; whether it has ended within the time."""
+        self._inbox.close()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (batch := self._inbox.take()) is not None:
+            try:
+                self._process([(self._channels[camera], waiting) for camera, waiting in batch])
+            except Exception as error:  # noqa: BLE001 - a thread that ended here would be a node that is deaf
+                for camera, _ in batch:
+                    self._fail(self._channels[camera], "frame failed", error)
+
+    def _process(self, batch: Sequence[tuple[CameraChannel, Waiting]]) -> None:
+        ready = [decoded for channel, waiting in batch if (decoded := self._decode(channel, waiting)) is not None]
+        if not ready:
+            return
+        images = [decoded.image for decoded in ready]
+        states = [decoded.channel.state for decoded in ready]
+        try:
+            frames = self._tracker.step(images, states, [decoded.stamp_ns for decoded in ready])
+        except Exception as error:  # noqa: BLE001 - one frame is lost, the stream goes on
+            for decoded in ready:
+                self._fail(decoded.channel, "tracking failed, tracks start anew", error)
+                decoded.channel.state.reset()  # it may be half of this frame and half of the last one
+            return
+        tracked_s = time.perf_counter()
+        for decoded, frame in zip(ready, frames, strict=True):
+            try:
+                self._publish(decoded, frame, tracked_s)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._fail(decoded.channel, "publishing failed", error)
+
+    def _decode(self, channel: CameraChannel, waiting: Waiting) -> "_Decoded | None":
+        taken_s = time.perf_counter()
+        if waiting.restart:
+            channel.restart()
+        if waiting.message is None:
+            return None
+        try:
+            image = channel.decode(waiting.message)
+        except ImageError as error:
+            text = f"{channel.image_topic}: {error}"
+            channel.statistics.drop(error.cause, text)
+            self._warn(error.cause, text)
+            return None
+        # A stamp of zero is a driver that does not stamp.
+        return _Decoded(channel, image, waiting.message.header, waiting.stamp_ns or None, taken_s, time.perf_counter())
+
+    def _publish(self, decoded: "_Decoded", frame: PanopticFrame, tracked_s: float) -> None:
+        begun_s = time.perf_counter()
+        decoded.channel.publish(frame, decoded.image, decoded.header, decoded.taken_s)
+        ended_s = time.perf_counter()
+        decoded.channel.statistics.publish(
+            {
+                "decode": (decoded.decoded_s - decoded.taken_s) * 1e3,
+                "track": (tracked_s - decoded.decoded_s) * 1e3,
+                "publish": (ended_s - begun_s) * 1e3,
+                "total": (ended_s - decoded.taken_s) * 1e3,
+            }
+        )
+
+    def _fail(self, channel: CameraChannel, what: str, error: Exception) -> None:
+        text = f"{channel.image_topic}: {what}: {describe(error)}"
+        channel.statistics.drop("failed", text)
+        self._warn("failed", text)
+        self._debug("".join(traceback.format_exception(error)))
+
+
+class _Decoded(NamedTuple):
+    """An image ready for the network; times are those of ``time.perf_counter()``."""
+
+    channel: CameraChannel
+    image: np.ndarray
+    header: Header
+    stamp_ns: int | None
+    taken_s: float
+    decoded_s: float
+
+
+def describe(error: BaseException) -> str:
+    """Type and first line of an exception."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
