@@ -1,6 +1,6 @@
 """Opens any ROS 1 or ROS 2 bag, whole or cut off, and hands out its messages topic by topic."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,31 +76,43 @@ class BagReader:
 
         The messages are rosbags's dataclasses: the fields of the ROS message, arrays as NumPy arrays.
         """
-        done = 0
-        count = self.topics[topic].count
         deserialize = self._store.deserialize_ros1 if self.is_ros1 else self._store.deserialize_cdr
-        raw = (m for m in (self._scan() if self._cut else self._indexed(topic)) if m.topic == topic)
+        for message, decoded in self._each([topic], lambda m: deserialize(m.data, m.msgtype)):
+            yield message.recorded_ns, decoded
+
+    def serialized(self, topics: Sequence[str]) -> Iterator[BagMessage]:
+        """The messages of several topics as ROS 2's CDR, in the order of recording."""
+        to_cdr = self._store.ros1_to_cdr if self.is_ros1 else lambda data, _: data
+        for message, data in self._each(topics, lambda m: to_cdr(m.data, m.msgtype)):
+            yield message._replace(data=data)
+
+    def _each(self, topics: Sequence[str], read: Callable[[BagMessage], object]) -> Iterator[tuple[BagMessage, object]]:
+        """Every message of the topics with what ``read`` makes of it, up to the first that cannot be read."""
+        done = 0
+        count = sum(self.topics[topic].count for topic in topics)
+        raw = (m for m in (self._scan() if self._cut else self._indexed(topics)) if m.topic in topics)
         reason = "the file ends early"
         while done < count:
             try:
                 message = next(raw, None)
                 if message is None:
                     break
-                decoded = deserialize(message.data, message.msgtype)
+                value = read(message)
             except Exception as error:  # noqa: BLE001 - as above
                 reason = first_line(error)
                 break
             done += 1
-            yield message.recorded_ns, decoded
+            yield message, value
         if done < count:
-            self.warnings.append(f"{self.path}: {topic} breaks off after {done} of {count} messages ({reason})")
+            names = ", ".join(topics)
+            self.warnings.append(f"{self.path}: {names} breaks off after {done} of {count} messages ({reason})")
 
     def _reader(self) -> Ros1Reader | Ros2Reader:
         return Ros1Reader(self.path) if self.is_ros1 else Ros2Reader(self.path)
 
-    def _indexed(self, topic: str) -> Iterator[BagMessage]:
+    def _indexed(self, topics: Sequence[str]) -> Iterator[BagMessage]:
         with self._reader() as reader:
-            chosen = [connection for connection in reader.connections if connection.topic == topic]
+            chosen = [connection for connection in reader.connections if connection.topic in topics]
             for connection, recorded_ns, data in reader.messages(connections=chosen):
                 yield BagMessage(connection.topic, connection.msgtype, recorded_ns, data)
 

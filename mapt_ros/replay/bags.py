@@ -81,13 +81,16 @@ class StagedBag:
             InputError: ``topic`` is not a full ROS topic name.
         """
         msgtype = message.__msgtype__
+        self.write_serialized(topic, msgtype, typestore().serialize_cdr(message, msgtype), recorded_ns)
+
+    def write_serialized(self, topic: str, msgtype: str, data: bytes | memoryview, recorded_ns: int) -> None:
+        """The same for a message that is CDR already, of a type that ``typestore`` knows."""
         if topic not in self._connections:
             if not _TOPIC.fullmatch(topic):
                 raise InputError(f"topic {topic!r} is not a full ROS topic name such as /camera/image_raw")
             self._connections[topic] = self._writer.add_connection(
                 topic, msgtype, typestore=typestore(), offered_qos_profiles=[_RELIABLE]
             )
-        data = typestore().serialize_cdr(message, msgtype)
         self._writer.write(self._connections[topic], recorded_ns, data)
         self.messages += 1
 

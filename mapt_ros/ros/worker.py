@@ -63,9 +63,8 @@ class Worker:
         try:
             frames = self._tracker.step(images, states, [decoded.stamp_ns for decoded in ready])
         except Exception as error:  # noqa: BLE001 - one frame is lost, the stream goes on
-            for decoded in ready:
-                self._fail(decoded.channel, "tracking failed, tracks start anew", error)
-                decoded.channel.state.reset()  # it may be half of this frame and half of the last one
+            for decoded in ready:  # their states are as they were before
+                self._fail(decoded.channel, "tracking failed", error)
             return
         tracked_s = time.perf_counter()
         for decoded, frame in zip(ready, frames, strict=True):

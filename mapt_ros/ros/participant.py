@@ -1,0 +1,40 @@
+"""A ROS node of its own context, spun by a thread, for tools that play or record beside whatever else the process does."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+
+@contextmanager
+def participant(name: str) -> Iterator[Node]:
+    """A node whose callbacks run in a background thread until the context is left."""
+    context = Context()
+    rclpy.init(context=context, args=[])
+    node = Node(name, context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    stop = threading.Event()
+
+    def spin() -> None:
+        while not stop.is_set():
+            try:
+                executor.spin_once(timeout_sec=0.5)
+            except ExternalShutdownException:
+                return
+
+    thread = threading.Thread(target=spin, name=name, daemon=True)
+    thread.start()
+    try:
+        yield node
+    finally:
+        stop.set()
+        executor.wake()
+        thread.join()
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.shutdown(context=context, uninstall_handlers=False)
