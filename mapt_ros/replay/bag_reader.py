@@ -82,7 +82,8 @@ class BagReader:
 
     def serialized(self, topics: Sequence[str]) -> Iterator[BagMessage]:
         """The messages of several topics as ROS 2's CDR, in the order of recording."""
-        to_cdr = self._store.ros1_to_cdr if self.is_ros1 else lambda data, _: data
+        # By ROS 2's definitions: they are the same on the wire, but for the header's seq, which rosbags leaves out.
+        to_cdr = typestore().ros1_to_cdr if self.is_ros1 else lambda data, _: data
         for message, data in self._each(topics, lambda m: to_cdr(m.data, m.msgtype)):
             yield message._replace(data=data)
 

@@ -106,8 +106,6 @@ def decode_compressed(data: bytes | memoryview | np.ndarray) -> np.ndarray:
                 raise InputError(
                     f"image of {image.width}x{image.height} pixels; at most {MAX_PIXELS} pixels are accepted"
                 )
-            image.verify()  # checksums of a PNG; loading alone does not look at them
-        with Image.open(io.BytesIO(raw)) as image:
             if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion would clip it at 255
                 return cv2.cvtColor(to_8_bit(np.array(image).astype(np.uint16)), cv2.COLOR_GRAY2RGB)
             return np.array(image.convert("RGB"))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mapt_ros.errors import InputError
@@ -121,6 +121,9 @@ def test_bad_timestamps_name_the_line(tmp_path, text, said):
 
 
 @given(st.text())
+@example("..")
+@example(".hidden")
+@example("a/../b")
 def test_a_safe_name_is_always_one_visible_folder(name):
     safe = safe_name(name)
     assert safe

@@ -12,6 +12,7 @@ from mapt_ros.errors import InputError
 from mapt_ros.replay.bag_reader import BagReader
 from mapt_ros.replay.sinks import BagSink, StepSink, TracksSink, VideoSink
 from mapt_ros.replay.sources import SourceFrame, read_image
+from mapt_ros.viz.overlay import draw_overlay
 
 
 def _results(pictures, tracker, stamps=None):
@@ -104,14 +105,20 @@ def _decode(path):
 def test_the_video_shows_every_frame_at_its_time(tmp_path, pictures, colour_tracker):
     sink = VideoSink(tmp_path / "overlay.mp4", KITTI_STEP)
     stamps = [0, 10**8, 3 * 10**8, 4 * 10**8, 10**8, 2 * 10**8]  # a lost frame, then the next sequence
+    drawn = []
     for source, frame in _results(pictures, colour_tracker(), stamps):
         sink.write("0002", source, frame, 1.0)
+        drawn.append(draw_overlay(source.image, frame, KITTI_STEP))
     assert not (tmp_path / "overlay.mp4").exists()
     sink.close()
     assert [f.name for f in tmp_path.iterdir()] == ["overlay.mp4"]
     frames = _decode(tmp_path / "overlay.mp4")
     assert [ms for ms, _ in frames] == [0, 100, 300, 400, 500, 600]
     assert {image.shape for _, image in frames} == {(36, 62, 3)}  # 35 rows made even
+    for (_, image), overlay in zip(frames, drawn, strict=True):
+        error = abs(image[:35].astype(int) - overlay).mean()
+        assert error < 20
+        assert error < abs(image[:35, :, ::-1].astype(int) - overlay).mean()  # red is not blue
 
 
 def test_frames_of_another_size_fit_into_the_video(tmp_path, pictures, colour_tracker):

@@ -2,14 +2,19 @@
 
 import json
 import os
+import sys
 
+import cv2
 import numpy as np
 import pytest
 
+from mapt_ros.cli import main
 from mapt_ros.data.labels import step_png_to_labels
 from mapt_ros.errors import InputError
+from mapt_ros.replay.bag_reader import BagReader
+from mapt_ros.replay.bags import StagedBag, image_message
 from mapt_ros.replay.sources import open_sources, read_image
-from mapt_ros.replay.track import track_sequences
+from mapt_ros.replay.track import track_sequences, track_source
 
 
 def _files(folder):
@@ -65,8 +70,6 @@ def test_the_tracker_starts_anew_with_each_sequence(save, pictures, tmp_path, co
 
 
 def test_stamps_decide_as_in_the_node(tmp_path, pictures, colour_tracker):
-    from mapt_ros.replay.bags import StagedBag, image_message
-
     bag = StagedBag(tmp_path / "loop")
     stamps_ms = [5000, 5100, 5100, 5050, 5200, 1000]  # repeated, late, and a loop back to the start
     for t, (picture, ms) in enumerate(zip(pictures, stamps_ms, strict=True)):
@@ -93,8 +96,6 @@ def test_a_truncated_image_keeps_the_frames_before_it(save, pictures, tmp_path, 
     assert "000004.png" in summary["broke_off"]
     assert len(list(open_sources(out / "overlay.mp4")[0])) == 4
     assert not [f for f in out.rglob("*") if f.name.startswith(".")]
-    from mapt_ros.replay.bag_reader import BagReader
-
     assert BagReader(out / "panoptic_bag").topics["/mapt/panoptic"].count == 4
 
 
@@ -149,3 +150,67 @@ def test_one_bag_takes_one_sequence(save, pictures, tmp_path, colour_tracker):
     save("images/val/0006", pictures[:1])
     with pytest.raises(InputError, match="one bag holds one sequence, and the source has 2"):
         track_sequences(open_sources(tmp_path / "images"), colour_tracker(), tmp_path / "out", bag=tmp_path / "bag")
+
+
+@pytest.fixture
+def larger(pictures):
+    return [cv2.resize(picture, (128, 64)) for picture in pictures]
+
+
+def test_the_real_tracker_gives_the_same_bytes_from_a_folder_and_from_its_bag(
+    save, ros2_bag, larger, tmp_path, tiny_weights
+):
+    folder, bag = save("drive", larger), ros2_bag(larger, name="bags/drive")
+    first = track_source(folder, tmp_path / "one", weights=str(tiny_weights), device="cpu")
+    track_source(folder, tmp_path / "two", weights=str(tiny_weights), device="cpu")
+    track_source(bag, tmp_path / "three", weights=str(tiny_weights), device="cpu")
+    assert (first["weights"], first["device"], first["frames"]) == ("tiny", "cpu", 6)
+    assert first["tracks"] > 0
+    one, two, three = (_files(tmp_path / name) for name in ("one", "two", "three"))
+    for files in (one, two, three):
+        del files["summary.json"]  # has times in it
+    assert one == two
+    maps = [name for name in one if name.endswith(".png")]
+    assert len(maps) == 6
+    assert {name: one[name] for name in maps} == {name: three[name] for name in maps}
+
+
+@pytest.fixture
+def mapt(monkeypatch, capsys):
+    """Runs the command and returns its exit code, standard output and standard error."""
+
+    def _mapt(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mapt", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        return exit_.value.code, *capsys.readouterr()
+
+    return _mapt
+
+
+def test_the_command_keeps_what_it_finished_and_exits_with_2(save, larger, tmp_path, tiny_weights, mapt):
+    folder = save("drive", larger)
+    os.truncate(folder / "000002.png", 500)
+    code, stdout, stderr = mapt("track", folder, "--out", tmp_path / "out", "--weights", tiny_weights, "--json")
+    assert (code, stdout) == (2, "")
+    (line,) = stderr.strip().splitlines()
+    assert line.startswith(f"mapt: {folder}/000002.png: not a whole image file")
+    assert len(list((tmp_path / "out" / "panoptic_maps" / "drive").iterdir())) == 2
+    assert len(_lines(tmp_path / "out")) == 2
+
+
+def test_the_command_prints_its_summary_as_json(ros1_bag, larger, tmp_path, tiny_weights, mapt):
+    out = tmp_path / "out"
+    options = ["--weights", tiny_weights, "--video", out / "overlay.mp4", "--bag", out / "panoptic", "--json"]
+    code, stdout, stderr = mapt("track", ros1_bag(larger), "--out", out, *options)
+    assert code == 0, stderr
+    assert json.loads(stdout) == json.loads((out / "summary.json").read_text())
+    assert BagReader(out / "panoptic").topics["/mapt/panoptic"].count == 6
+    assert len(list(open_sources(out / "overlay.mp4")[0])) == 6
+
+
+def test_missing_weights_leave_no_output_folder(save, pictures, tmp_path, mapt):
+    code, _, stderr = mapt("track", save("drive", pictures), "--out", tmp_path / "out", "--weights", tmp_path / "a.pt")
+    assert code == 2
+    assert "a.pt: no such weights file" in stderr
+    assert not (tmp_path / "out").exists()
