@@ -153,6 +153,7 @@ class Bench:
                 return
 
     image = staticmethod(image_message)
+    stamp_of = staticmethod(stamp_of)
     wait_until = staticmethod(wait_until)
 
     def listen(self, kind, topic: str, qos=10) -> list:
