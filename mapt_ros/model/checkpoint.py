@@ -103,7 +103,7 @@ def load_checkpoint(path: Path, expected: ModelConfig | None = None) -> tuple[MA
     wanted = model.state_dict()
     try:
         with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: its weights cannot be read ({_one_line(error)})") from None
     for name in sorted(wanted.keys() ^ tensors.keys()):

@@ -52,16 +52,16 @@ class PanopticTracker:
 
     Args:
         model: in evaluation mode, on its device.
-        settings: may be replaced between frames.
+        settings: None takes the defaults; may be replaced between frames.
         weights_name, weights_hash: for the record.
     """
 
     def __init__(
-        self, model: MAPT, settings: TrackerConfig = TrackerConfig(), weights_name: str = "", weights_hash: str = ""
+        self, model: MAPT, settings: TrackerConfig | None = None, weights_name: str = "", weights_hash: str = ""
     ):
         self.model = model.eval()
         self.classes = model.config.classes
-        self.settings = settings
+        self.settings = settings or TrackerConfig()
         self.weights_name = weights_name
         self.weights_hash = weights_hash
         self.state = self.new_state()

@@ -95,7 +95,7 @@ def appearance_loss(
     return torch.stack(losses).mean() if losses else similarity.sum() * 0
 
 
-def mapt_losses(model: MAPT, batch: PairBatch, weights: LossWeights = LossWeights()) -> dict[str, Tensor]:
+def mapt_losses(model: MAPT, batch: PairBatch, weights: LossWeights) -> dict[str, Tensor]:
     """The weighted losses of a batch of pairs by name; their sum is what training descends.
 
     The model must be in training mode. Images are taken at their own size, whatever the config's input height.

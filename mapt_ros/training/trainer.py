@@ -40,7 +40,7 @@ def fit(
     steps: int,
     *,
     learning_rate: float = 2e-3,
-    weights: LossWeights = LossWeights(),
+    weights: LossWeights | None = None,
     show_progress: bool = True,
 ) -> list[dict[str, float]]:
     """Trains with AdamW on a one-cycle schedule; leaves the model in evaluation mode.
@@ -60,18 +60,19 @@ def fit(
     model.train()
     progress = tqdm(range(steps), desc="training", unit="step", disable=not show_progress)
     for step in progress:
-        losses = mapt_losses(model, next(batches), weights)
+        losses = mapt_losses(model, next(batches), weights or LossWeights())
         total = sum(losses.values())
         if not torch.isfinite(total):
+            parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
             raise FloatingPointError(
-                f"step {step}: loss is {float(total)} ({ {k: float(v) for k, v in losses.items()} })"
+                f"step {step}: loss is {total.item()} ({parts})"
             )
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimizer.step()
         schedule.step()
-        history.append({name: float(value) for name, value in losses.items()} | {"total": float(total)})
+        history.append({name: value.item() for name, value in losses.items()} | {"total": total.item()})
         progress.set_postfix(loss=f"{history[-1]['total']:.2f}")
     model.eval()
     return history
