@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -32,9 +32,9 @@ def track(
     out: Annotated[Path, typer.Option(help="Output folder.")],
     weights: Weights = "compact",
     device: Device = "auto",
-    topic: Annotated[Optional[str], typer.Option(help="Image topic of a bag that has several.")] = None,
-    video: Annotated[Optional[Path], typer.Option(help="Also write an overlay video.")] = None,
-    bag: Annotated[Optional[Path], typer.Option(help="Also write a rosbag2 of PanopticFrame messages.")] = None,
+    topic: Annotated[str | None, typer.Option(help="Image topic of a bag that has several.")] = None,
+    video: Annotated[Path | None, typer.Option(help="Also write an overlay video.")] = None,
+    bag: Annotated[Path | None, typer.Option(help="Also write a rosbag2 of PanopticFrame messages.")] = None,
     as_json: Json = False,
 ) -> None:
     """Track offline and deterministically: KITTI-STEP panoptic maps, tracks.jsonl and summary.json."""
@@ -49,8 +49,8 @@ def bag_write(
     out: Annotated[Path, typer.Argument(help="rosbag2 folder to create.")],
     topic: Annotated[str, typer.Option(help="Image topic; camera_info goes beside it.")] = "/image",
     storage: Annotated[str, typer.Option(help="mcap or sqlite3.")] = "mcap",
-    sequence: Annotated[Optional[str], typer.Option(help="Sequence of a folder that has several.")] = None,
-    calib: Annotated[Optional[Path], typer.Option(help="KITTI calibration file, where the folder has none.")] = None,
+    sequence: Annotated[str | None, typer.Option(help="Sequence of a folder that has several.")] = None,
+    calib: Annotated[Path | None, typer.Option(help="KITTI calibration file, where the folder has none.")] = None,
     as_json: Json = False,
 ) -> None:
     """Write a KITTI folder as a rosbag2 with image and camera_info."""
@@ -63,7 +63,9 @@ def bag_write(
 @bag_app.command("play")
 def bag_play(
     bag: Annotated[Path, typer.Argument(help="ROS 1 or ROS 2 bag.")],
-    rate: Annotated[float, typer.Option(help="Speed relative to the stamps; 0 = as fast as the subscribers take it.")] = 1.0,
+    rate: Annotated[
+        float, typer.Option(help="Speed relative to the stamps; 0 = as fast as the subscribers take it.")
+    ] = 1.0,
     loop: Annotated[int, typer.Option(help="How often to play it.")] = 1,
     as_json: Json = False,
 ) -> None:
