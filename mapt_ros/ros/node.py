@@ -142,6 +142,7 @@ class MaptNode(LifecycleNode):
 
     def _configure(self) -> None:
         parameters = read_parameters(self, from_config=self._from_config)
+        self.get_logger().info(f"loading weights {parameters.weights}")
         tracker = self._tracker_factory(
             parameters.weights, device=parameters.device, config=parameters.config, **parameters.tracker_settings
         )
