@@ -284,7 +284,10 @@ class MaptNode(LifecycleNode):
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the node until Ctrl-C or SIGTERM; the exit code is 0, or 2 for arguments that cannot be.
+    """Runs the node until Ctrl-C or SIGTERM, which end the process with exit code 0.
+
+    Returns:
+        2, at once, for arguments that cannot be.
 
     Args:
         argv: ROS arguments (``--ros-args ...``); None: those of the process.
@@ -317,17 +320,17 @@ def main(argv: list[str] | None = None) -> int:
     spinner = threading.Thread(target=spin, name="mapt-executor", daemon=True)
     spinner.start()
     stop.wait()
-    executor.wake()
+    executor.create_task(stop.is_set)  # work of any kind ends its wait; being woken alone does not
     spinner.join(_JOIN_S)
-    if spinner.is_alive() or not node.close(_JOIN_S):
-        # Loading weights and frames in the network cannot be interrupted; Python's own end would wait for them.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
-    executor.shutdown()
-    node.destroy_node()
-    rclpy.try_shutdown()
-    return 0
+    # Loading weights and a frame in the network cannot be interrupted: then everything is left as it is.
+    if not spinner.is_alive() and node.close(_JOIN_S):
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    # Unloading torch takes Python longer than all the rest, and there is nothing left to save.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def participant(name: str) -> Iterator[Node]:
         yield node
     finally:
         stop.set()
-        executor.wake()
+        executor.create_task(stop.is_set)  # work of any kind ends its wait; being woken alone does not
         thread.join()
         executor.shutdown()
         node.destroy_node()

@@ -196,7 +196,7 @@ class Bench:
         if self.tracker is not None:
             self.tracker.gate.set()
         self._stop.set()
-        self.executor.wake()
+        self.executor.create_task(self._stop.is_set)
         self._thread.join(PATIENCE_S)
         assert self.node.close(PATIENCE_S), "the worker did not end"
         self.executor.shutdown()
