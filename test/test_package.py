@@ -23,8 +23,25 @@ else:
 ROOT = Path(mapt_ros.__file__).parent.parent
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 # The contract with users: a parameter that is renamed breaks their files without a word.
-PARAMETERS = {"weights", "config", "device", "cameras", "image_transport", "drop_policy", "queue_depth", "score_threshold", "association", "max_age", "publish_lost", "max_gap_s", "back_jump_s", "camera_height", "camera_pitch", "overlay_scale", "autostart"}
-)
+PARAMETERS = {
+    "weights",
+    "config",
+    "device",
+    "cameras",
+    "image_transport",
+    "drop_policy",
+    "queue_depth",
+    "score_threshold",
+    "association",
+    "max_age",
+    "publish_lost",
+    "max_gap_s",
+    "back_jump_s",
+    "camera_height",
+    "camera_pitch",
+    "overlay_scale",
+    "autostart",
+}
 
 
 @pytest.fixture(scope="module")
