@@ -118,6 +118,14 @@ def test_package_imports_without_torch_and_ros():
     assert result.stdout.strip() == ""
 
 
+@pytest.mark.parametrize("missing", ["rclpy", "mapt_ros.msg"])
+def test_node_without_ros_is_one_line(missing):
+    code = f"import sys; sys.modules[{missing!r}] = None; from mapt_ros.cli import main; main()"
+    result = subprocess.run([sys.executable, "-c", code, "node"], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1 and "no ROS 2 here" in result.stderr
+
+
 def test_message_constants_are_the_numbers_of_the_tracker():
     messages = pytest.importorskip("mapt_ros.msg", reason="the messages are not built: make setup")
     for member in (*TrackState, *Association):
