@@ -50,6 +50,8 @@ class BagReader:
         self.is_ros1 = self.path.suffix == ".bag"
         self._store = get_typestore(Stores.ROS1_NOETIC) if self.is_ros1 else typestore()
         self._cut = False
+        if not self.path.exists():
+            raise InputError(f"{self.path}: no such file or folder; expected a ROS 1 bag or a rosbag2")
         try:
             with self._reader() as reader:
                 self.topics = {

@@ -128,6 +128,8 @@ def test_cut_bag_is_played_as_far_as_it_goes(bench, ros1_bag, tmp_path):
 def test_what_cannot_be_played_is_told_in_one_line(ros2_bag, tmp_path):
     with pytest.raises(InputError, match="nobody subscribes to /image after 0.2 s; start the node first"):
         play_bag(ros2_bag, wait_s=0.2)
+    with pytest.raises(InputError, match="nothing: no such file or folder; expected a ROS 1 bag or a rosbag2"):
+        play_bag(tmp_path / "nothing")
     with pytest.raises(InputError, match="rate -1"):
         play_bag(ros2_bag, rate=-1)
     with pytest.raises(InputError, match="loop 0"):
