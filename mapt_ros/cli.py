@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mapt_ros.errors import InputError
+from mapt_ros.threads import share_cores
 
 app = typer.Typer(
     name="mapt",
@@ -94,6 +95,25 @@ def demo(
     _report(run_demo(out), as_json)
 
 
+@app.command()
+def bench(
+    config: Annotated[str, typer.Option(help="A bundled config's name, or a YAML file.")] = "compact",
+    size: Annotated[str, typer.Option(help="Image size, HEIGHTxWIDTH.")] = "375x1242",
+    device: Device = "auto",
+    instances: Annotated[int, typer.Option(min=1, help="Detections and tracks in the frame.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Parameters, GMACs and milliseconds of each part of the network."""
+    from mapt_ros.evaluation.bench import bench as run_bench
+    from mapt_ros.evaluation.bench import table
+
+    result = run_bench(config, size=size, device=device, instances=instances)
+    if as_json:
+        _report(result, as_json)
+    else:
+        print(table(result))
+
+
 def _report(result: dict, as_json: bool) -> None:
     if as_json:
         print(json.dumps(result))
@@ -104,10 +124,16 @@ def _report(result: dict, as_json: bool) -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    share_cores()
     try:
         app()
     except InputError as error:
         print(f"mapt: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except ModuleNotFoundError as error:
+        if error.name not in ("rclpy", "mapt_ros.msg"):
+            raise
+        print(f"mapt: no ROS 2 here ({error.name}); source a ROS installation or run make setup", file=sys.stderr)
         raise SystemExit(2) from None
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from mapt_ros.errors import InputError
 from mapt_ros.model.config import ModelConfig
 from mapt_ros.model.mapt import MAPT
 from mapt_ros.tracking.config import load_config
@@ -41,11 +42,11 @@ def bench(config: str, *, size: str = "375x1242", device: str = "auto", instance
         ``config device size instances total_ms`` and ``stages``, each a ``StageCost`` as a dict.
 
     Raises:
-        InputError: no such config or device.
+        InputError: no such config or device, or a size that is none.
     """
     model_config = load_config(config).model
     target = pick_device(device)
-    height, width = (int(part) for part in size.lower().split("x"))
+    height, width = _parse_size(size)
     costs = stage_costs(model_config, height, width, target, instances, repeats)
     return {
         "config": model_config.name,
@@ -55,6 +56,17 @@ def bench(config: str, *, size: str = "375x1242", device: str = "auto", instance
         "total_ms": round(sum(c.ms_p50 for c in costs.values()), 2),
         "stages": {name: asdict(cost) for name, cost in costs.items()},
     }
+
+
+def table(result: dict) -> str:
+    """The outcome of ``bench`` as text, one line a stage."""
+    lines = [f"{result['config']} at {result['size']}, {result['instances']} instances, {result['device']}"]
+    lines.append(f"{'stage':<12}{'parameters':>12}{'GMACs':>10}{'ms p50':>10}{'ms p95':>10}")
+    for name, c in result["stages"].items():
+        lines.append(f"{name:<12}{c['parameters']:>12,}{c['gmacs']:>10.3f}{c['ms_p50']:>10.1f}{c['ms_p95']:>10.1f}")
+    totals = [sum(c[key] for c in result["stages"].values()) for key in ("parameters", "gmacs")]
+    lines.append(f"{'total':<12}{totals[0]:>12,}{totals[1]:>10.3f}{result['total_ms']:>10.1f}")
+    return "\n".join(lines)
 
 
 @torch.inference_mode()
@@ -121,6 +133,13 @@ def deform_conv2d_flops(inputs, weight, offset, mask=None, bias=None, *args, out
     outputs, channels_a_group, rows, columns = weight
     cells = batch * offset[2] * offset[3]
     return 2 * cells * rows * columns * (outputs * channels_a_group + 4 * channels)
+
+
+def _parse_size(size: str) -> tuple[int, int]:
+    height, _, width = size.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) >= 32 and int(width) >= 32):
+        raise InputError(f"size {size!r}: expected HEIGHTxWIDTH of at least 32x32 pixels, such as 375x1242")
+    return int(height), int(width)
 
 
 def _milliseconds(run: Callable[[], Any], device: torch.device) -> float:

@@ -1,0 +1,222 @@
+"""The main job from end to end: a drawn scene as a bag, played over DDS to the real node, its output recorded and shown."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import yaml
+
+from mapt_ros.data.labels import KITTI_STEP
+from mapt_ros.errors import InputError
+from mapt_ros.evaluation.identity import Identities
+from mapt_ros.model.checkpoint import file_hash
+from mapt_ros.replay.bag_reader import BagReader
+from mapt_ros.replay.bags import BagWriter
+from mapt_ros.replay.sinks import VideoSink
+from mapt_ros.replay.sources import SourceFrame
+from mapt_ros.ros.player import play_bag
+from mapt_ros.ros.recorder import Recorder
+from mapt_ros.synthetic.scene import DrivingScene
+from mapt_ros.tracking.frame import Association, PanopticFrame, TrackedInstance, TrackState
+from mapt_ros.tracking.tracker import pick_device
+from mapt_ros.training.quick import quick_weights
+from mapt_ros.viz.overlay import Trails, contact_sheet, draw_overlay
+
+PERIOD_NS = 100_000_000  # 10 Hz, like KITTI
+START_NS = 1_000_000_000
+SCENE_SEED = 6  # none of the training's
+PANOPTIC, CLASSES = "/mapt/panoptic", "/mapt/classes"
+_RESULTS = ("scene", "panoptic", "overlay.mp4", "overlay.png", "summary.json")
+_COME_UP_S = 60.0
+_LAST_FRAME_S = 60.0
+_SHEET = (2, 4)  # columns, rows
+
+
+def run_demo(out: Path, *, weights: Path | None = None, frames: int = 40) -> dict:
+    """Writes ``scene/`` and ``panoptic/`` (rosbag2), ``overlay.mp4``, ``overlay.png`` and ``summary.json`` to ``out``.
+
+    Args:
+        out: made if needed; what an earlier demo left there is replaced.
+        weights: a checkpoint; None takes (or makes) the cached ones of the quick recipe.
+        frames: length of the scene.
+
+    Returns:
+        What ``summary.json`` holds.
+
+    Raises:
+        InputError: the node did not come up, ended early, or lost a frame.
+    """
+    weights = weights or quick_weights()
+    out.mkdir(parents=True, exist_ok=True)
+    for name in _RESULTS:
+        remove(out / name)
+    scene = DrivingScene(SCENE_SEED, frames=frames)
+    write_scene_bag(scene, out / "scene")
+    log = track_over_dds(out / "scene", out / "panoptic", weights, log=out / "node.log")
+    messages = [message for _, message in BagReader(out / "panoptic").messages(PANOPTIC)]
+    stamps = [stamp_ns(message) for message in messages]
+    if stamps != [START_NS + i * PERIOD_NS for i in range(frames)]:
+        raise InputError(f"the node answered {len(stamps)} of {frames} frames, or out of order; its log is {log}")
+    tracked = [from_message(message) for message in messages]
+    draw(scene, tracked, out)
+    summary = summarise(scene, messages, tracked) | {
+        "weights": f"{weights.stem} {file_hash(weights)}",
+        "device": str(pick_device("auto")),
+        "overlay": str(out / "overlay.png"),
+        "video": str(out / "overlay.mp4"),
+    }
+    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    return summary
+
+
+def write_scene_bag(scene: DrivingScene, out: Path) -> None:
+    """The scene as a rosbag2 with ``/image`` and ``/camera_info`` at 10 Hz."""
+    projection = np.array([[scene.fx, 0, scene.cx, 0], [0, scene.fy, scene.cy, 0], [0, 0, 1, 0]])
+    with BagWriter(out) as writer:
+        for index, frame in enumerate(scene):
+            stamp = START_NS + index * PERIOD_NS
+            height, width = frame.labels.shape
+            writer.write_camera_info(width, height, stamp, projection=projection)
+            writer.write_image(frame.image, stamp)
+
+
+def track_over_dds(bag: Path, out: Path, weights: Path, *, log: Path) -> Path:
+    """Starts the node as a process of its own, plays a bag to it and records ``~/panoptic`` and ``~/classes``.
+
+    Returns:
+        The file with what the node printed.
+    """
+    use_own_domain()
+    images = BagReader(bag).topics["/image"].count
+    with (
+        node_process(weights, log),
+        Recorder(
+            out, {PANOPTIC: "mapt_ros/msg/PanopticFrame", CLASSES: "mapt_ros/msg/ClassMap"}, latched=[CLASSES]
+        ) as recorder,
+    ):
+        if not recorder.wait_for_publishers(_FIRST_FRAME_S):
+            raise InputError(f"the node did not come up in {_FIRST_FRAME_S:g} s; its log is {log}")
+        play_bag(bag, rate=0)
+        recorder.wait_for(PANOPTIC, images, _LAST_FRAME_S)
+    return log
+
+
+def use_own_domain() -> None:
+    """Keeps the traffic on this machine and away from other ROS programs, unless the user chose a domain."""
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+
+@contextmanager
+def node_process(weights: Path, log: Path) -> Iterator[subprocess.Popen]:
+    """The real node, on no-drop terms, from here to the end of the context; interrupted as Ctrl-C would.
+
+    Raises:
+        InputError: it did not end cleanly.
+    """
+    parameters = {"weights": str(weights), "drop_policy": "none"}
+    arguments = [part for name, value in parameters.items() for part in ("-p", f"{name}:={yaml_string(value)}")]
+    command = [sys.executable, "-m", "mapt_ros.cli", "node", "--ros-args", *arguments]
+    with log.open("w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                code = process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                code = None
+    if code != 0:
+        raise InputError(f"the node ended with exit code {code}; its log is {log}")
+
+
+def yaml_string(value: str) -> str:
+    """A string as ROS arguments want it, whatever characters it holds."""
+    return yaml.safe_dump(value, default_style='"').strip()
+
+
+def stamp_ns(message) -> int:
+    """The header stamp of a message in nanoseconds."""
+    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+
+
+def from_message(message) -> PanopticFrame:
+    """A recorded ``mapt_ros/PanopticFrame`` as the tracker's own frame."""
+    image = message.labels
+    instances = [
+        TrackedInstance(
+            track_id=i.track_id,
+            class_id=i.class_id,
+            score=i.score,
+            box=(i.box.x_offset, i.box.y_offset, i.box.x_offset + i.box.width, i.box.y_offset + i.box.height),
+            area=i.area,
+            x=i.x,
+            y=i.y,
+            vx=i.vx,
+            vy=i.vy,
+            age=i.age,
+            frames_since_seen=i.frames_since_seen,
+            state=TrackState(i.state),
+            association=Association(i.association),
+            association_score=i.association_score,
+        )
+        for i in message.instances
+    ]
+    labels = np.frombuffer(bytes(image.data), "<i4").reshape(image.height, image.width)
+    return PanopticFrame(labels, instances, stamp_ns(message), message.sequence, message.epoch)
+
+
+def draw(scene: DrivingScene, tracked: list[PanopticFrame], out: Path) -> None:
+    """``overlay.mp4`` and the contact sheet ``overlay.png``."""
+    video = VideoSink(out / "overlay.mp4", KITTI_STEP)
+    trails = Trails()
+    columns, rows = _SHEET
+    shown = set(np.linspace(0, len(tracked) - 1, columns * rows).astype(int).tolist())
+    sheet = []
+    for index, frame in enumerate(tracked):
+        image = scene[index].image
+        video.write("scene", SourceFrame(image, frame.stamp_ns, index, f"{index}"), frame, 0.0)
+        trails.update(frame)
+        if index in shown:
+            sheet.append(draw_overlay(image, frame, KITTI_STEP, trails=trails, scale=2))
+    video.close()
+    cv2.imwrite(str(out / "overlay.png"), contact_sheet(sheet, columns)[..., ::-1])
+
+
+def summarise(scene: DrivingScene, messages: list, tracked: list[PanopticFrame]) -> dict:
+    """The figures of the run, measured against the scene's ground truth."""
+    identities = Identities()
+    for truth, frame in zip(scene, tracked):
+        identities.add(truth.labels, frame.labels)
+    latencies = [message.processing_ms for message in messages]
+    return {
+        "frames_in": len(scene),
+        "frames_out": len(tracked),
+        "tracks": len({i.track_id for frame in tracked for i in frame.instances}),
+        "ground_truth_tracks": len(scene.things),
+        "tracks_kept_10_frames": len(identities.persistent(10)),
+        "id_switches": identities.switches,
+        "things_found": round(identities.matched / max(1, identities.things), 3),
+        "latency_ms_p50": round(float(np.percentile(latencies, 50)), 1),
+        "latency_ms_p95": round(float(np.percentile(latencies, 95)), 1),
+    }
+
+
+def remove(path: Path) -> None:
+    """A file or folder that an earlier run left."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,112 @@
+"""Checkpoints come back bit by bit, and a wrong file is one clear line."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from mapt_ros.errors import InputError
+from mapt_ros.model.checkpoint import find_weights, load_checkpoint, read_header, save_checkpoint
+
+
+@pytest.fixture
+def saved(tiny_network, tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_checkpoint(path, tiny_network, tracker={"max_age": 3}, facts={"steps": 7})
+    return path
+
+
+def refusal(call) -> str:
+    with pytest.raises(InputError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def resave(path, *, change=None, metadata=None):
+    """Writes the same file again with other tensors or another header."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        header = file.metadata()
+    tensors = load_file(path)
+    if change:
+        change(tensors)
+    save_file(tensors, path, metadata=metadata(header) if metadata else header)
+
+
+def test_weights_come_back_bit_by_bit(tiny_network, saved):
+    model, header = load_checkpoint(saved)
+    assert not model.training
+    assert header.model == tiny_network.config and header.tracker == {"max_age": 3} and header.facts == {"steps": 7}
+    wanted = tiny_network.state_dict()
+    assert model.state_dict().keys() == wanted.keys()
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in model.state_dict().items())
+
+
+def test_half_precision_halves_the_file_and_loads_as_float32(tiny_network, saved, tmp_path):
+    half = tmp_path / "half.safetensors"
+    save_checkpoint(half, tiny_network, half=True)
+    assert half.stat().st_size < 0.6 * saved.stat().st_size
+    weight = load_checkpoint(half)[0].fpn.outputs[0][0].weight
+    assert weight.dtype == torch.float32
+    assert torch.equal(weight, tiny_network.fpn.outputs[0][0].weight.half().float())
+
+
+def test_another_config_is_refused_with_the_setting_that_differs(tiny_config, saved):
+    other = tiny_config.model_copy(update={"fpn_channels": 32})
+    assert "fpn_channels is 16 in the file, 32 in the config" in refusal(lambda: load_checkpoint(saved, other))
+    motion = tiny_config.motion.model_copy(update={"stride": 8})
+    other = tiny_config.model_copy(update={"motion": motion})
+    assert "motion.stride is 4 in the file, 8 in the config" in refusal(lambda: load_checkpoint(saved, other))
+
+
+def test_a_missing_tensor_is_named(saved):
+    resave(saved, change=lambda tensors: tensors.pop("motion.mask_kernels"))
+    assert "tensor 'motion.mask_kernels' is missing" in refusal(lambda: load_checkpoint(saved))
+
+
+def test_an_unexpected_tensor_is_named(saved):
+    resave(saved, change=lambda tensors: tensors.update(extra=torch.zeros(1)))
+    assert "tensor 'extra' does not belong" in refusal(lambda: load_checkpoint(saved))
+
+
+def test_a_wrong_shape_is_named(saved):
+    resave(saved, change=lambda tensors: tensors.update({"motion.mask_kernels": torch.zeros(2, 3, 3)}))
+    assert "shape (2, 3, 3)" in refusal(lambda: load_checkpoint(saved))
+
+
+def test_an_unknown_key_in_the_header_is_named(saved):
+    def add_key(header):
+        return header | {"model": json.dumps(json.loads(header["model"]) | {"wings": 2})}
+
+    resave(saved, metadata=add_key)
+    assert "unknown key 'wings'" in refusal(lambda: read_header(saved))
+
+
+def test_files_that_are_no_checkpoint(tmp_path, saved):
+    assert "no such weights file" in refusal(lambda: load_checkpoint(tmp_path / "none.safetensors"))
+    (tmp_path / "text.safetensors").write_text("not tensors")
+    assert "not a readable safetensors file" in refusal(lambda: load_checkpoint(tmp_path / "text.safetensors"))
+    save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    assert "not a mapt_ros checkpoint" in refusal(lambda: load_checkpoint(tmp_path / "foreign.safetensors"))
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(saved.read_bytes()[:-1000])
+    assert str(cut) in refusal(lambda: load_checkpoint(cut))
+
+
+def test_a_name_that_is_neither_bundled_nor_cached_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAPT_CACHE", str(tmp_path))
+    assert "give a .safetensors file" in refusal(lambda: find_weights("no-such-weights"))
+    cached = tmp_path / "weights" / "mine.safetensors"
+    cached.parent.mkdir()
+    cached.touch()
+    assert find_weights("mine") == cached
+    assert find_weights(cached) == cached
+
+
+def test_nothing_is_left_beside_a_checkpoint_that_could_not_be_written(tiny_network, tmp_path):
+    with pytest.raises(TypeError):
+        save_checkpoint(tmp_path / "w.safetensors", tiny_network, facts={"not": object()})
+    assert list(tmp_path.iterdir()) == []

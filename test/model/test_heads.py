@@ -1,0 +1,150 @@
+"""The semantic, instance and appearance heads on their own."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mapt_ros.model.appearance import AppearanceHead
+from mapt_ros.model.backbone import LEVELS, STRIDES, TwoWayFPN
+from mapt_ros.model.config import AppearanceConfig, InstanceConfig, ModelConfig, MotionConfig, SemanticConfig
+from mapt_ros.model.instance import InstanceHead
+from mapt_ros.model.semantic import SemanticHead
+from mapt_ros.tracking.config import load_config
+
+CHANNELS = 16
+
+
+def pyramid(height: int, width: int, batch: int = 1) -> dict[str, torch.Tensor]:
+    return {level: torch.randn(batch, CHANNELS, height // s, width // s) for level, s in zip(LEVELS, STRIDES)}
+
+
+@torch.inference_mode()
+def test_projecting_before_upsampling_equals_a_1x1_convolution_of_the_concatenation():
+    """The semantic head may claim to be EfficientPS's only as long as this holds."""
+    torch.manual_seed(0)
+    head = SemanticHead(CHANNELS, 5, SemanticConfig(channels=8, dpc_channels=8)).eval()
+    levels = pyramid(64, 96)
+    captured: dict[str, torch.Tensor] = {}
+    for name, conv in head.project.items():
+        conv.register_forward_pre_hook(lambda _, inputs, name=name: captured.update({name: inputs[0]}))
+    features = head(levels).features
+    up = {name: _to_stride_4(x, features.shape[-2:]) for name, x in captured.items()}
+    kernel = torch.cat([head.project[name].weight for name in up], dim=1)
+    expected = head.fuse(F.conv2d(torch.cat(list(up.values()), dim=1), kernel))
+    torch.testing.assert_close(features, expected, atol=1e-5, rtol=1e-4)
+
+
+def _to_stride_4(x: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    while x.shape[-2:] != size:
+        x = F.interpolate(x, scale_factor=2, mode="bilinear")
+    return x
+
+
+@torch.inference_mode()
+def test_both_ways_of_the_pyramid_reach_every_level():
+    torch.manual_seed(0)
+    fpn = TwoWayFPN([4, 6, 8, 10], CHANNELS).eval()
+    maps = [torch.randn(1, width, 64 // s, 64 // s) for width, s in zip([4, 6, 8, 10], STRIDES)]
+    before = fpn(maps)
+    for changed in range(4):
+        other = [m + 1 if i == changed else m for i, m in enumerate(maps)]
+        after = fpn(other)
+        assert all(not torch.allclose(after[level], before[level]) for level in LEVELS)
+
+
+def test_mask_logits_are_those_of_the_detected_class():
+    torch.manual_seed(0)
+    config = InstanceConfig(proposals=8, detections=4, box_channels=16, mask_channels=16, score_floor=0.0)
+    head = InstanceHead(CHANNELS, 2, config).eval()
+    levels = pyramid(64, 96)
+    images = torch.zeros(1, 3, 64, 96)
+    with torch.inference_mode():
+        (found,) = head(levels, [(64, 96)], images)
+        features = head.roi_heads.mask_roi_pool(levels, [found.boxes], [(64, 96)])
+        logits = head.roi_heads.mask_predictor(features)
+    expected = logits[torch.arange(len(found)), found.labels]
+    assert len(found) > 0
+    torch.testing.assert_close(found.mask_logits, expected, atol=1e-3, rtol=1e-3)
+
+
+@pytest.fixture
+def appearance() -> AppearanceHead:
+    torch.manual_seed(0)
+    return AppearanceHead(
+        CHANNELS, 56, MotionConfig(stride=4, feature_channels=4), AppearanceConfig(channels=8, hidden=16, embedding=6)
+    ).eval()
+
+
+BOXES = [torch.tensor([[4.0, 8.0, 36.0, 40.0], [50.0, 10.0, 80.0, 60.0]])]
+
+
+@torch.inference_mode()
+def test_embeddings_are_unit_vectors_that_see_only_what_is_under_the_mask(appearance):
+    levels = pyramid(64, 96)
+    left_half = torch.zeros(2, 14, 14)
+    left_half[:, :, :6] = 1
+    embeddings = appearance(levels, [(64, 96)], BOXES, [left_half], None)
+    torch.testing.assert_close(embeddings.norm(dim=1), torch.ones(2))
+    # The first box ends at x = 36; its masked-out right part starts at 4 + 32 * 7 / 14 = 20. GroupNorm sees the whole
+    # box, so what is outside the box altogether must not matter at all.
+    beyond = {level: x.clone() for level, x in levels.items()}
+    beyond["P4"][..., 12:] += 5
+    same = appearance(beyond, [(64, 96)], [BOXES[0][:1]], [left_half[:1]], None)
+    torch.testing.assert_close(same, embeddings[:1], atol=1e-5, rtol=1e-5)
+    nothing = appearance(levels, [(64, 96)], BOXES, [torch.zeros(2, 14, 14)], None)
+    torch.testing.assert_close(nothing[0], nothing[1])
+
+
+@torch.inference_mode()
+def test_attention_weighs_the_two_cues(appearance):
+    levels = pyramid(64, 96)
+    masks = [torch.ones(2, 14, 14)]
+    moved = torch.randn(1, 4, 16, 24)
+    appearance.attention.weight.zero_()
+
+    def embed(bias: list[float], propagated: torch.Tensor) -> torch.Tensor:
+        appearance.attention.bias.copy_(torch.tensor(bias))
+        return appearance(levels, [(64, 96)], BOXES, masks, propagated)
+
+    only_appearance = embed([50.0, -50.0], moved)
+    torch.testing.assert_close(only_appearance, embed([50.0, -50.0], -3 * moved))
+    only_motion = embed([-50.0, 50.0], moved)
+    assert not torch.allclose(only_motion, embed([-50.0, 50.0], -3 * moved), atol=1e-3)
+    off = appearance(levels, [(64, 96)], BOXES, masks, moved, use_propagated=False)
+    torch.testing.assert_close(off, only_appearance, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["regnet_y_400mf", "regnet_y_1_6gf", "regnet_y_3_2gf", "regnet_y_8gf"])
+def test_every_backbone_has_its_four_strides(name):
+    from mapt_ros.model.backbone import Backbone
+
+    backbone = Backbone(name).eval()
+    with torch.inference_mode():
+        maps = backbone(torch.zeros(1, 3, 64, 64))
+    assert [tuple(m.shape[1:]) for m in maps] == [(w, 64 // s, 64 // s) for w, s in zip(backbone.widths, STRIDES)]
+
+
+def test_pretrained_weights_that_cannot_be_fetched_are_one_line(monkeypatch, tmp_path):
+    from mapt_ros.errors import InputError
+    from mapt_ros.model.backbone import Backbone
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
+    with pytest.raises(InputError, match="ImageNet weights could not be fetched"):
+        Backbone("regnet_y_400mf", pretrained=True)
+
+
+def test_compact_is_small(tmp_path):
+    from mapt_ros.model.checkpoint import save_checkpoint
+    from mapt_ros.model.mapt import MAPT
+
+    model = MAPT(load_config("compact").model)
+    assert sum(p.numel() for p in model.parameters()) <= 7_000_000
+    save_checkpoint(tmp_path / "compact.safetensors", model, half=True)
+    assert (tmp_path / "compact.safetensors").stat().st_size <= 15_000_000
+
+
+def test_the_papers_config_is_the_default():
+    assert load_config("regnety_8gf").model == ModelConfig(
+        name="regnety_8gf", appearance=AppearanceConfig(channels=128)
+    )

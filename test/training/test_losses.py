@@ -1,0 +1,120 @@
+"""The four losses: what lowers them, what they ignore, and that they reach every weight."""
+
+import numpy as np
+import pytest
+import torch
+
+from mapt_ros.data.labels import KITTI_STEP
+from mapt_ros.synthetic.scene import DrivingScene
+from mapt_ros.training.losses import (
+    LossWeights,
+    appearance_loss,
+    mapt_losses,
+    motion_loss,
+    semantic_loss,
+    strided_masks,
+)
+from mapt_ros.training.trainer import fit, make_batch
+
+
+@pytest.fixture(scope="module")
+def pair():
+    scene = DrivingScene(3, height=96, width=160)
+    return tuple((scene[i].image, scene[i].labels) for i in (0, 2))
+
+
+def empty(frame):
+    image, labels = frame
+    return image, np.where(labels % (1 << 24) > 0, -1, labels)
+
+
+def test_only_the_hardest_pixels_of_each_image_count():
+    target = torch.zeros(2, 4, 4, dtype=torch.long)
+    logits = torch.zeros(2, 2, 4, 4)
+    logits[:, 0] = 20.0
+    logits[0, :, 0] = torch.tensor([0.0, 3.0])[:, None]  # 4 of 16 pixels of the first image are wrong by 3
+    wrong = torch.log1p(torch.exp(torch.tensor(3.0)))
+    torch.testing.assert_close(semantic_loss(logits, target, hardest=0.25), wrong / 2, atol=1e-5, rtol=0)
+
+
+def test_unlabelled_pixels_do_not_count():
+    logits = torch.randn(1, 3, 4, 4)
+    target = torch.full((1, 4, 4), 255)
+    target[0, 0, 0] = 1
+    expected = torch.nn.functional.cross_entropy(logits[0, :, 0, 0][None], torch.tensor([1]))
+    torch.testing.assert_close(semantic_loss(logits, target), expected)
+    assert semantic_loss(logits, torch.full((1, 4, 4), 255)).item() == 0
+
+
+def test_a_propagated_mask_that_fits_costs_least():
+    target = torch.zeros(2, 8, 8)
+    target[:, 2:5, 2:5] = 1
+    right = motion_loss(target.clone(), target)
+    beside = motion_loss(torch.roll(target, 2, dims=2), target)
+    nowhere = motion_loss(torch.zeros_like(target), target)
+    assert right < 0.01 < beside and right < nowhere
+    assert motion_loss(torch.zeros(0, 8, 8), torch.zeros(0, 8, 8)).item() == 0
+
+
+def test_embeddings_of_a_track_shall_be_alike_and_others_not():
+    a, b, c = torch.eye(3)
+    ids = torch.tensor([4, 7])
+    right = appearance_loss(torch.stack([a, b]), ids, torch.stack([b, a]), ids.flip(0), 0.1)
+    swapped = appearance_loss(torch.stack([a, b]), ids, torch.stack([a, b]), ids.flip(0), 0.1)
+    assert right < 0.01 < swapped
+    # A track in one frame only has no positive, and is still a negative for the others.
+    with_stranger = appearance_loss(torch.stack([a, b]), ids, torch.stack([a, b, c]), torch.tensor([4, 7, 9]), 0.1)
+    assert torch.isfinite(with_stranger) and with_stranger < 0.01
+    none = appearance_loss(torch.stack([a]), torch.tensor([1]), torch.stack([b]), torch.tensor([2]), 0.1)
+    assert none.item() == 0
+
+
+def test_masks_become_shares_of_cells():
+    mask = torch.zeros(1, 5, 6, dtype=torch.uint8)
+    mask[0, :2, :4] = 1
+    cells = strided_masks(mask, (8, 8), 4)
+    torch.testing.assert_close(cells, torch.tensor([[[0.5, 0.0], [0.0, 0.0]]]))
+
+
+def test_gradients_from_a_pair_reach_every_parameter(tiny_network, pair):
+    torch.manual_seed(0)
+    with torch.no_grad():  # offsets that start at zero let nothing through to what is before them
+        for conv in (*tiny_network.motion.offset_convs, tiny_network.motion.scale_attention):
+            conv.weight.normal_(std=0.05)
+    tiny_network.train()
+    losses = mapt_losses(tiny_network, make_batch([pair], KITTI_STEP), LossWeights())
+    assert set(losses) == {"instance", "semantic", "motion", "appearance"}
+    sum(losses.values()).backward()
+    without = [name for name, p in tiny_network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert without == []
+
+
+@pytest.mark.parametrize("which", ["previous", "current", "both"])
+def test_frames_without_things_are_no_error(tiny_network, pair, which):
+    frames = [empty(f) if which in (name, "both") else f for name, f in zip(("previous", "current"), pair)]
+    tiny_network.train()
+    losses = mapt_losses(tiny_network, make_batch([tuple(frames)], KITTI_STEP), LossWeights())
+    total = sum(losses.values())
+    total.backward()
+    assert torch.isfinite(total)
+
+
+def test_training_on_one_pair_lowers_every_loss(tiny_network, pair):
+    torch.manual_seed(0)
+    batch = make_batch([pair], KITTI_STEP)
+    history = fit(tiny_network, iter([batch] * 40), 40, learning_rate=5e-3, show_progress=False)
+    first = {name: np.mean([h[name] for h in history[:5]]) for name in history[0]}
+    last = {name: np.mean([h[name] for h in history[-5:]]) for name in history[0]}
+    assert last["total"] < 0.75 * first["total"]
+    assert last["semantic"] < 0.7 * first["semantic"]
+    assert last["motion"] < first["motion"]
+    assert last["appearance"] < first["appearance"]
+    assert not tiny_network.training
+
+
+def test_a_loss_that_is_not_a_number_stops_with_the_step(tiny_network, pair):
+    batch = make_batch([pair], KITTI_STEP)
+    with torch.no_grad():
+        tiny_network.semantic.classifier.bias.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="step 0"):
+        fit(tiny_network, iter([batch]), 1, show_progress=False)
