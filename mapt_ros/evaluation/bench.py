@@ -50,7 +50,9 @@ def bench(config: str, *, size: str = "375x1242", device: str = "auto", instance
     costs = stage_costs(model_config, height, width, target, instances, repeats)
     return {
         "config": model_config.name,
-        "device": torch.cuda.get_device_name(target) if target.type == "cuda" else f"cpu, {torch.get_num_threads()} threads",
+        "device": torch.cuda.get_device_name(target)
+        if target.type == "cuda"
+        else f"cpu, {torch.get_num_threads()} threads",
         "size": f"{height}x{width}",
         "instances": instances,
         "total_ms": round(sum(c.ms_p50 for c in costs.values()), 2),

@@ -117,6 +117,8 @@ def _check_writable(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{path.parent}: cannot be made ({error.strerror}); set MAPT_CACHE to a writable folder") from None
+        raise InputError(
+            f"{path.parent}: cannot be made ({error.strerror}); set MAPT_CACHE to a writable folder"
+        ) from None
     if not os.access(path.parent, os.W_OK):
         raise InputError(f"{path.parent}: not writable; set MAPT_CACHE to a writable folder")

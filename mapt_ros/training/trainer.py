@@ -64,9 +64,7 @@ def fit(
         total = sum(losses.values())
         if not torch.isfinite(total):
             parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
-            raise FloatingPointError(
-                f"step {step}: loss is {total.item()} ({parts})"
-            )
+            raise FloatingPointError(f"step {step}: loss is {total.item()} ({parts})")
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)

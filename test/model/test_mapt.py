@@ -60,7 +60,11 @@ def test_a_predecessor_changes_the_embeddings_unless_propagated_features_are_off
 def test_a_batch_of_cameras_gives_what_each_gives_alone(tiny_network):
     images = [image(64, 96, seed) for seed in range(3)]
     first = [tiny_network(tiny_network.prepare([i]), [None])[0] for i in images]
-    states = [FrameState(first[0].semantic, torch.rand(2, 16, 24)), None, FrameState(first[2].semantic, torch.rand(0, 16, 24))]
+    states = [
+        FrameState(first[0].semantic, torch.rand(2, 16, 24)),
+        None,
+        FrameState(first[2].semantic, torch.rand(0, 16, 24)),
+    ]
     together = tiny_network(tiny_network.prepare(images), states)
     for i, state, joint in zip(images, states, together):
         alone = tiny_network(tiny_network.prepare([i]), [state])[0]

@@ -1,0 +1,175 @@
+"""The tracker as its users call it: frames, states, epochs, batches, bad input."""
+
+import numpy as np
+import pytest
+import torch
+
+from mapt_ros import LABEL_DIVISOR, PanopticTracker
+from mapt_ros.data.labels import decode_labels
+from mapt_ros.errors import InputError
+from mapt_ros.synthetic.scene import DrivingScene
+from mapt_ros.tracking.config import TrackerConfig
+from mapt_ros.tracking.frame import Association, TrackState
+
+
+@pytest.fixture
+def tracker(tiny_weights) -> PanopticTracker:
+    return PanopticTracker.load(tiny_weights, device="cpu", confirm_after=1, motion_threshold=0.05)
+
+
+@pytest.fixture(scope="module")
+def images() -> list[np.ndarray]:
+    scene = DrivingScene(2, height=96, width=160)
+    return [scene[i].image for i in range(4)]
+
+
+def bytes_of(frames) -> list:
+    return [(f.labels.tobytes(), f.instances, f.sequence, f.epoch) for f in frames]
+
+
+def test_the_frame_and_its_instances_agree(tracker, images):
+    seen = set()
+    for index, image in enumerate(images):
+        frame = tracker(image, stamp_ns=index * 100_000_000)
+        assert frame.labels.shape == image.shape[:2] and frame.labels.dtype == np.int32
+        assert (frame.sequence, frame.epoch, frame.stamp_ns) == (index, 0, index * 100_000_000)
+        classes, ids = decode_labels(frame.labels)
+        assert set(np.unique(ids[ids > 0])) == {i.track_id for i in frame.instances}
+        for instance in frame.instances:
+            mask = frame.labels == instance.class_id * LABEL_DIVISOR + instance.track_id
+            rows, columns = np.nonzero(mask)
+            assert instance.area == len(rows) > 0
+            assert instance.box == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+            assert instance.x == pytest.approx(columns.mean() + 0.5) and instance.y == pytest.approx(rows.mean() + 0.5)
+            seen.add(instance.association)
+    assert seen == {Association.NEW, Association.MOTION} or Association.APPEARANCE in seen
+
+
+def test_the_same_input_twice_is_the_same_output_byte_for_byte(tracker, images):
+    first = bytes_of([tracker(image, i) for i, image in enumerate(images)])
+    state = tracker.new_state()
+    second = bytes_of([tracker.step([image], [state], [i])[0] for i, image in enumerate(images)])
+    assert first == second
+
+
+def test_reset_begins_an_epoch_with_ids_from_one(tracker, images):
+    frames = [tracker(image) for image in images]
+    tracker.reset()
+    again = [tracker(image) for image in images]
+    assert [f.epoch for f in again] == [1] * 4 and [f.sequence for f in again] == [0, 1, 2, 3]
+    assert [f.labels.tobytes() for f in again] == [f.labels.tobytes() for f in frames]
+    assert min(i.track_id for i in again[0].instances) == 1
+
+
+def test_cameras_in_one_batch_do_not_know_of_each_other(tracker, images):
+    states = [tracker.new_state() for _ in range(2)]
+    for index in range(3):
+        pair = [images[index], images[3 - index][:, ::-1]]
+        left, right = tracker.step(pair, states, [index, index])
+        assert left.sequence == right.sequence == index
+    assert min(t.instance.track_id for t in states[0].tracks) >= 1
+    ids = [{t.instance.track_id for t in s.tracks} for s in states]
+    assert ids[0] & ids[1]  # both count from 1
+    states[0].reset()
+    assert (states[0].epoch, states[1].epoch) == (1, 0) and states[0].tracks == [] and states[1].tracks
+
+
+def test_cameras_of_different_size_run_in_one_step(tracker, images):
+    states = [tracker.new_state() for _ in range(3)]
+    shapes = [images[0], images[0][:64], images[1]]
+    frames = tracker.step(shapes, states, [None] * 3)
+    assert [f.labels.shape for f in frames] == [(96, 160), (64, 160), (96, 160)]
+
+
+def test_ids_stay_unique_when_the_image_size_changes_in_mid_stream(tracker, images):
+    before = {i.track_id for i in tracker(images[0]).instances}
+    tracker.settings = tracker.settings.model_copy(update={"association": "motion"})
+    smaller = tracker(np.ascontiguousarray(images[1][:64, :128]))
+    assert smaller.labels.shape == (64, 128) and smaller.sequence == 1
+    assert all(i.association == Association.NEW for i in smaller.instances)  # no predecessor, so no motion
+    assert not before & {i.track_id for i in smaller.instances}
+
+
+def test_tracks_age_and_die_on_frames_without_detections(tracker, images):
+    tracker.settings = tracker.settings.model_copy(update={"max_age": 2, "publish_lost": True})
+    tracks = {i.track_id for i in tracker(images[0]).instances}
+    assert tracks
+    tracker.settings = tracker.settings.model_copy(update={"score_threshold": 1.0})
+    lost = [tracker(image) for image in images[:3]]
+    assert [{i.track_id for i in f.instances} for f in lost] == [tracks, tracks, set()]
+    assert all(i.state == TrackState.LOST and i.area == 0 for i in lost[1].instances)
+    assert [i.frames_since_seen for i in lost[1].instances] == [2] * len(tracks)
+    assert all((decode_labels(f.labels)[1] == 0).all() for f in lost)
+
+
+def test_lost_tracks_are_reported_only_when_asked_for(tracker, images):
+    tracker(images[0])
+    tracker.settings = tracker.settings.model_copy(update={"score_threshold": 1.0})
+    assert tracker(images[1]).instances == []
+
+
+@pytest.mark.parametrize("mode", ["combined", "motion", "appearance", "appearance-first", "simultaneous"])
+def test_every_mode_tracks_a_still_picture(tracker, images, mode):
+    tracker.settings = tracker.settings.model_copy(update={"association": mode})
+    first, second = tracker(images[0]), tracker(images[0])
+    kept = {i.track_id for i in second.instances} & {i.track_id for i in first.instances}
+    # Appearance alone sees embeddings with and without a predecessor here, and random weights make them differ.
+    assert kept or mode == "appearance"
+    allowed = {"motion": {Association.MOTION}, "appearance": {Association.APPEARANCE}}
+    hows = {i.association for i in second.instances if i.track_id in kept}
+    assert hows <= allowed.get(mode, {Association.MOTION, Association.APPEARANCE})
+
+
+def test_a_state_is_unchanged_when_a_step_fails(tracker, images, monkeypatch):
+    tracker(images[0])
+    before = dict(tracker.state.__dict__)
+
+    def fail(*_args):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(tracker.model.motion, "field", fail)
+    with pytest.raises(RuntimeError):
+        tracker(images[1])
+    assert tracker.state.__dict__ == before
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((0, 4, 3), np.uint8),
+        "no image",
+    ],
+)
+def test_what_is_no_image_is_refused_in_one_line(tracker, image):
+    with pytest.raises(InputError, match="expected"):
+        tracker(image)
+
+
+def test_one_state_cannot_serve_two_images(tracker, images):
+    state = tracker.new_state()
+    with pytest.raises(InputError, match="state of its own"):
+        tracker.step(images[:2], [state, state], [0, 0])
+
+
+def test_loading_says_what_is_wrong(tiny_weights):
+    for arguments, words in [
+        ({"device": "tpu"}, "expected auto, cpu"),
+        ({"device": "cuda:99"}, "CUDA devices"),
+        ({"association": "magic"}, "association"),
+        ({"wings": 2}, "unknown key 'wings'"),
+        ({"config": "compact"}, "weights of another config"),
+        ({"config": "nope"}, "no such bundled config"),
+    ]:
+        with pytest.raises(InputError, match=words) as caught:
+            PanopticTracker.load(tiny_weights, **arguments)
+        assert "\n" not in str(caught.value)
+
+
+def test_loading_takes_settings_from_the_checkpoint_and_the_caller(tiny_weights):
+    tracker = PanopticTracker.load(tiny_weights, device="cpu", max_age=5)
+    assert tracker.settings == TrackerConfig(score_threshold=0.0, min_stuff_area=0, max_age=5)
+    assert tracker.weights_name == "tiny" and len(tracker.weights_hash) == 12
+    assert tracker.device == torch.device("cpu")
