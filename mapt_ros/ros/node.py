@@ -34,6 +34,7 @@ from mapt_ros.ros.parameters import (
     why_invalid,
 )
 from mapt_ros.ros.worker import Worker, describe
+from mapt_ros.threads import share_cores
 
 _JOIN_S = 1.0  # how long the end of the process waits for a frame in the network
 
@@ -292,6 +293,7 @@ def main(argv: list[str] | None = None) -> int:
     Args:
         argv: ROS arguments (``--ros-args ...``); None: those of the process.
     """
+    share_cores()  # torch is imported when the node is configured
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
