@@ -10,7 +10,8 @@ fail() {
 
 [ "$(uname -sm)" = "Linux x86_64" ] ||
     fail "needs Linux on x86-64, this is $(uname -sm); elsewhere build with colcon in a ROS 2 installation (README.md)"
-command -v c++ >/dev/null || fail "no C++ compiler (c++); on Debian and Ubuntu: apt install g++"
+command -v "${CC:-cc}" >/dev/null && command -v "${CXX:-c++}" >/dev/null ||
+    fail "no C and C++ compiler; on Debian and Ubuntu: apt install g++"
 command -v cmake >/dev/null || fail "no CMake; needs 3.21 or newer, on Debian and Ubuntu: apt install cmake"
 cmake_version=$(cmake --version | awk 'NR == 1 { print $3 }')
 [ "$(printf '3.21\n%s\n' "$cmake_version" | sort -V | head -1)" = 3.21 ] ||
