@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from mapt_ros.errors import InputError, validated
 from mapt_ros.model.config import ModelConfig
 from mapt_ros.model.mapt import MAPT
-from mapt_ros.resources import cache_dir, resource
+from mapt_ros.resources import cache_dir
 
 FORMAT = "mapt_ros/1"
 
@@ -130,12 +130,11 @@ def find_weights(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.suffix or len(path.parts) > 1:
         return path
-    try:
-        return resource(f"weights/{path}.safetensors")
-    except FileNotFoundError:
-        cached = cached_weights(str(path))
-    if cached.is_file():
-        return cached
+    bundled = Path(__file__).parents[1] / "weights" / f"{path}.safetensors"
+    cached = cached_weights(str(path))
+    for candidate in (bundled, cached):
+        if candidate.is_file():
+            return candidate
     raise InputError(
         f"weights {str(path)!r}: neither bundled nor in {cached.parent}; run `mapt demo` once, which makes 'compact',"
         " or give a .safetensors file"

@@ -97,14 +97,12 @@ def track_over_dds(bag: Path, out: Path, weights: Path, *, log: Path) -> Path:
     """
     use_own_domain()
     images = BagReader(bag).topics["/image"].count
-    with (
-        node_process(weights, log),
-        Recorder(
-            out, {PANOPTIC: "mapt_ros/msg/PanopticFrame", CLASSES: "mapt_ros/msg/ClassMap"}, latched=[CLASSES]
-        ) as recorder,
-    ):
-        if not recorder.wait_for_publishers(_FIRST_FRAME_S):
-            raise InputError(f"the node did not come up in {_FIRST_FRAME_S:g} s; its log is {log}")
+    topics = {PANOPTIC: "mapt_ros/msg/PanopticFrame", CLASSES: "mapt_ros/msg/ClassMap"}
+    with node_process(weights, log) as node, Recorder(out, topics, latched=[CLASSES]) as recorder:
+        deadline = time.monotonic() + _COME_UP_S
+        while not recorder.wait_for_publishers(1.0):
+            if node.poll() is not None or time.monotonic() > deadline:
+                raise InputError(f"the node did not come up; its log is {log}")
         play_bag(bag, rate=0)
         recorder.wait_for(PANOPTIC, images, _LAST_FRAME_S)
     return log

@@ -33,7 +33,7 @@ def test_the_frame_and_its_instances_agree(tracker, images):
         frame = tracker(image, stamp_ns=index * 100_000_000)
         assert frame.labels.shape == image.shape[:2] and frame.labels.dtype == np.int32
         assert (frame.sequence, frame.epoch, frame.stamp_ns) == (index, 0, index * 100_000_000)
-        classes, ids = decode_labels(frame.labels)
+        _, ids = decode_labels(frame.labels)
         assert set(np.unique(ids[ids > 0])) == {i.track_id for i in frame.instances}
         for instance in frame.instances:
             mask = frame.labels == instance.class_id * LABEL_DIVISOR + instance.track_id
