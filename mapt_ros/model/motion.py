@@ -54,7 +54,8 @@ class MotionHead(nn.Module):
         )
         self.scale_attention = nn.Conv2d(config.channels, scales, 3, padding=1)
         self.reduce_features = ConvNormAct(inputs, config.feature_channels)
-        self.feature_kernels = nn.Parameter(torch.empty(scales, config.feature_channels, config.feature_channels, 3, 3))
+        width = config.feature_channels
+        self.feature_kernels = nn.ParameterList(torch.empty(width, width, 3, 3) for _ in config.dilations)
         self.fuse_features = ConvNormAct(config.feature_channels, config.feature_channels)
         self.mask_kernels = nn.Parameter(torch.zeros(scales, 3, 3))
         self._initialise()

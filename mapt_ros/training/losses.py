@@ -44,6 +44,16 @@ class LossWeights:
     semantic_stride: int = 1  # the semantic loss looks at every n-th row and column
 
 
+@dataclass(frozen=True)
+class SharedFeatures:
+    """What one pass through the shared parts leaves: the pyramid, S_t at the motion head's stride, both sizes in pixels."""
+
+    pyramid: dict[str, Tensor]
+    semantic: Tensor
+    sizes: list[tuple[int, int]]
+    padded_size: tuple[int, int]
+
+
 def semantic_loss(logits: Tensor, target: Tensor, hardest: float = 0.25) -> Tensor:
     """Cross-entropy averaged over the hardest pixels of each image, then over images (EfficientPS, equation 3).
 
@@ -95,48 +105,66 @@ def appearance_loss(
     return torch.stack(losses).mean() if losses else similarity.sum() * 0
 
 
-def mapt_losses(model: MAPT, batch: PairBatch, weights: LossWeights) -> dict[str, Tensor]:
-    """The weighted losses of a batch of pairs by name; their sum is what training descends.
+def image_losses(
+    model: MAPT, images: Tensor, classes: Tensor, things: list[InstanceTargets], weights: LossWeights
+) -> tuple[dict[str, Tensor], SharedFeatures]:
+    """The instance and semantic losses, which need no pairs, and the features that the other two go on from.
 
-    The model must be in training mode. Images are taken at their own size, whatever the config's input height.
+    Args:
+        images: BxHxWx3 uint8 RGB, taken at their own size, whatever the config's input height.
+        classes: BxHxW int64 class indices, 255 = ignore.
     """
-    pairs = len(batch.previous)
-    images = torch.cat([batch.previous, batch.current]).permute(0, 3, 1, 2).float()
-    things = [*batch.previous_things, *batch.current_things]
-    sizes = [tuple(images.shape[-2:])] * len(images)
-    padded = pad(normalise(images))
-
-    pyramid = model.encode(padded)
-    semantic = model.semantic(pyramid)
-    instance = model.instance.losses(pyramid, sizes, padded, things)
-    classes = torch.cat([batch.previous_classes, batch.current_classes])
+    channels_first = images.permute(0, 3, 1, 2).float()
+    sizes = [tuple(channels_first.shape[-2:])] * len(images)
+    padded = pad(normalise(channels_first))
     padding = (0, padded.shape[3] - classes.shape[2], 0, padded.shape[2] - classes.shape[1])
     target = F.pad(classes, padding, value=IGNORED)
     thinning = slice(weights.semantic_stride // 2, None, weights.semantic_stride)
 
-    strided = model.motion.to_stride(semantic.features)
-    before, now = strided[:pairs], strided[pairs:]
+    pyramid = model.encode(padded)
+    semantic = model.semantic(pyramid)
+    instance = model.instance.losses(pyramid, sizes, padded, things)
+    losses = {
+        "instance": weights.instance * sum(instance.values()),
+        "semantic": weights.semantic * semantic_loss(semantic.logits, target[:, thinning, thinning]),
+    }
+    return losses, SharedFeatures(pyramid, model.motion.to_stride(semantic.features), sizes, tuple(padded.shape[-2:]))
+
+
+def mapt_losses(model: MAPT, batch: PairBatch, weights: LossWeights) -> dict[str, Tensor]:
+    """The weighted losses of a batch of pairs by name; their sum is what training descends.
+
+    The model must be in training mode.
+    """
+    pairs = len(batch.previous)
+    things = [*batch.previous_things, *batch.current_things]
+    losses, shared = image_losses(
+        model,
+        torch.cat([batch.previous, batch.current]),
+        torch.cat([batch.previous_classes, batch.current_classes]),
+        things,
+        weights,
+    )
+    before, now = shared.semantic[:pairs], shared.semantic[pairs:]
     field = model.motion.field(before, now)
     moved = model.motion.propagate_features(field, before)
     propagated, targets = [], []
     for i, (old, new) in enumerate(zip(batch.previous_things, batch.current_things)):
         from_index, to_index = shared_tracks(old.track_ids, new.track_ids)
-        masks = strided_masks(old.masks[from_index], padded.shape[-2:], model.motion.stride)
+        masks = strided_masks(old.masks[from_index], shared.padded_size, model.motion.stride)
         propagated.append(model.motion.propagate_masks(field.of(i), masks))
-        targets.append(strided_masks(new.masks[to_index], padded.shape[-2:], model.motion.stride))
+        targets.append(strided_masks(new.masks[to_index], shared.padded_size, model.motion.stride))
 
     embeddings = model.appearance(
-        pyramid,
-        sizes,
+        shared.pyramid,
+        shared.sizes,
         [t.boxes for t in things],
         [box_masks(t, 2 * model.appearance.size) for t in things],
         torch.cat([torch.zeros_like(moved), moved]),
     )
     ids = [t.track_ids + (i % pairs) * _ID_RANGE for i, t in enumerate(things)]
     count = sum(len(t.boxes) for t in batch.previous_things)
-    return {
-        "instance": weights.instance * sum(instance.values()),
-        "semantic": weights.semantic * semantic_loss(semantic.logits, target[:, thinning, thinning]),
+    return losses | {
         "motion": weights.motion * motion_loss(torch.cat(propagated), torch.cat(targets)),
         "appearance": weights.appearance
         * appearance_loss(

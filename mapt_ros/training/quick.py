@@ -10,15 +10,16 @@ import numpy as np
 import torch
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
 
-from mapt_ros.data.labels import ClassSet
+from mapt_ros.data.targets import instance_targets, semantic_target
 from mapt_ros.errors import InputError, validated
 from mapt_ros.model.checkpoint import cached_weights, read_header, save_checkpoint
 from mapt_ros.model.mapt import MAPT
 from mapt_ros.resources import resource
 from mapt_ros.synthetic.scene import DrivingScene
 from mapt_ros.tracking.config import load_config
-from mapt_ros.training.losses import LossWeights, PairBatch
+from mapt_ros.training.losses import LossWeights, image_losses, mapt_losses
 from mapt_ros.training.trainer import Frame, fit, make_batch
 
 
@@ -33,8 +34,8 @@ class QuickRecipe(BaseModel):
     scenes: int = Field(ge=1)
     first_seed: int = Field(ge=0)
     max_interval: int = Field(ge=1)
-    pairs: int = Field(ge=1)
-    steps: int = Field(ge=1)
+    image_steps: int = Field(ge=0)
+    pair_steps: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     seed: int
 
@@ -77,34 +78,53 @@ def train(recipe: QuickRecipe) -> tuple[MAPT, dict]:
     torch.manual_seed(recipe.seed)
     config = load_config(recipe.config)
     model = MAPT(config.model.model_copy(update={"input_height": recipe.height}))
-    batches = scene_batches(recipe, config.model.classes)
-    fit(
-        model,
-        batches,
-        recipe.steps,
-        learning_rate=recipe.learning_rate,
-        # The logits live at stride 4: looking at every pixel in between costs a tenth of a step and teaches little.
-        weights=LossWeights(semantic_stride=4),
-    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # for maps this small a second thread gains nothing and only suffers from neighbours
+    try:
+        fit(
+            model,
+            scene_losses(model, recipe),
+            recipe.image_steps + recipe.pair_steps,
+            learning_rate=recipe.learning_rate,
+        )
+    finally:
+        torch.set_num_threads(threads)
     return model, config.tracker.model_dump()
 
 
-def scene_batches(recipe: QuickRecipe, classes: ClassSet) -> Iterator[PairBatch]:
-    """Endless batches of pairs from random places of the recipe's scenes, half of them mirrored."""
+def scene_losses(model: MAPT, recipe: QuickRecipe) -> Iterator[dict[str, Tensor]]:
+    """The losses of random frames, then of random pairs, from the recipe's scenes, half of them mirrored.
+
+    Seeing comes first because it takes most of the steps, and a step on one frame costs less than half of one on a
+    pair.
+    """
     random = np.random.default_rng(recipe.seed)
     seeds = range(recipe.first_seed, recipe.first_seed + recipe.scenes)
     scenes = [DrivingScene(seed, height=recipe.height, width=recipe.width) for seed in seeds]
+    classes = model.config.classes
+    # The logits live at stride 4: looking at every pixel in between costs a tenth of a step and teaches little.
+    weights = LossWeights(semantic_stride=4)
 
-    def pair() -> tuple[Frame, Frame]:
+    def frames(count: int) -> list[Frame]:
         scene = scenes[random.integers(len(scenes))]
         interval = int(random.integers(1, recipe.max_interval + 1))
         first = int(random.integers(len(scene) - interval))
         step = -1 if random.random() < 0.5 else 1
-        frames = [scene[first], scene[first + interval]]
-        return tuple((mirror(f.image, step), mirror(f.labels, step)) for f in frames)
+        drawn = [scene[first + i * interval] for i in range(count)]
+        return [(mirror(f.image, step), mirror(f.labels, step)) for f in drawn]
 
-    while True:
-        yield make_batch([pair() for _ in range(recipe.pairs)], classes)
+    for _ in range(recipe.image_steps):
+        image, labels = frames(1)[0]
+        losses, _ = image_losses(
+            model,
+            torch.from_numpy(image)[None],
+            semantic_target(labels, classes)[None],
+            [instance_targets(labels, classes)],
+            weights,
+        )
+        yield losses
+    for _ in range(recipe.pair_steps):
+        yield mapt_losses(model, make_batch([tuple(frames(2))], classes), weights)
 
 
 def mirror(pixels: np.ndarray, step: int) -> np.ndarray:

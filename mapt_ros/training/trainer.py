@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from mapt_ros.data.labels import ClassSet
 from mapt_ros.data.targets import instance_targets, semantic_target
 from mapt_ros.model.mapt import MAPT
-from mapt_ros.training.losses import LossWeights, PairBatch, mapt_losses
+from mapt_ros.training.losses import PairBatch
 
 Frame = tuple[np.ndarray, np.ndarray]  # HxWx3 uint8 RGB, HxW int32 label map
 
@@ -18,10 +19,10 @@ def make_batch(pairs: list[tuple[Frame, Frame]], classes: ClassSet) -> PairBatch
     """Stacks (previous, current) frames of one size, with their label maps, into a batch."""
     previous, current = zip(*pairs)
 
-    def images(frames: tuple[Frame, ...]) -> torch.Tensor:
+    def images(frames: tuple[Frame, ...]) -> Tensor:
         return torch.from_numpy(np.stack([image for image, _ in frames]))
 
-    def classes_of(frames: tuple[Frame, ...]) -> torch.Tensor:
+    def classes_of(frames: tuple[Frame, ...]) -> Tensor:
         return torch.stack([semantic_target(labels, classes) for _, labels in frames])
 
     return PairBatch(
@@ -36,17 +37,16 @@ def make_batch(pairs: list[tuple[Frame, Frame]], classes: ClassSet) -> PairBatch
 
 def fit(
     model: MAPT,
-    batches: Iterator[PairBatch],
+    losses: Iterator[dict[str, Tensor]],
     steps: int,
     *,
     learning_rate: float = 2e-3,
-    weights: LossWeights | None = None,
     show_progress: bool = True,
 ) -> list[dict[str, float]]:
     """Trains with AdamW on a one-cycle schedule; leaves the model in evaluation mode.
 
     Args:
-        batches: yields at least ``steps`` batches.
+        losses: computes, each time it is asked, the losses of the next step; asked ``steps`` times.
 
     Returns:
         The losses of every step, by name, and their sum under ``total``.
@@ -54,23 +54,24 @@ def fit(
     Raises:
         FloatingPointError: a loss became NaN or infinite; the step is named.
     """
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.15)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-4, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=0.1)
     history = []
     model.train()
     progress = tqdm(range(steps), desc="training", unit="step", disable=not show_progress)
     for step in progress:
-        losses = mapt_losses(model, next(batches), weights or LossWeights())
-        total = sum(losses.values())
+        parts = next(losses)
+        total = sum(parts.values())
+        numbers = {name: value.item() for name, value in parts.items()} | {"total": total.item()}
         if not torch.isfinite(total):
-            parts = ", ".join(f"{name} {value.item():.3g}" for name, value in losses.items())
-            raise FloatingPointError(f"step {step}: loss is {total.item()} ({parts})")
+            described = ", ".join(f"{name} {value:.3g}" for name, value in numbers.items())
+            raise FloatingPointError(f"step {step}: the loss is not finite ({described})")
         optimizer.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimizer.step()
         schedule.step()
-        history.append({name: value.item() for name, value in losses.items()} | {"total": total.item()})
-        progress.set_postfix(loss=f"{history[-1]['total']:.2f}")
+        history.append(numbers)
+        progress.set_postfix(loss=f"{numbers['total']:.2f}")
     model.eval()
     return history

@@ -102,7 +102,8 @@ def test_frames_without_things_are_no_error(tiny_network, pair, which):
 def test_training_on_one_pair_lowers_every_loss(tiny_network, pair):
     torch.manual_seed(0)
     batch = make_batch([pair], KITTI_STEP)
-    history = fit(tiny_network, iter([batch] * 40), 40, learning_rate=5e-3, show_progress=False)
+    losses = (mapt_losses(tiny_network, batch, LossWeights()) for _ in range(40))
+    history = fit(tiny_network, losses, 40, learning_rate=5e-3, show_progress=False)
     first = {name: np.mean([h[name] for h in history[:5]]) for name in history[0]}
     last = {name: np.mean([h[name] for h in history[-5:]]) for name in history[0]}
     assert last["total"] < 0.75 * first["total"]
@@ -117,4 +118,4 @@ def test_a_loss_that_is_not_a_number_stops_with_the_step(tiny_network, pair):
     with torch.no_grad():
         tiny_network.semantic.classifier.bias.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="step 0"):
-        fit(tiny_network, iter([batch]), 1, show_progress=False)
+        fit(tiny_network, iter([mapt_losses(tiny_network.train(), batch, LossWeights())]), 1, show_progress=False)
