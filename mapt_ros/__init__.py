@@ -21,7 +21,7 @@ _HOME = {
     "LABEL_DIVISOR": "mapt_ros.data.labels",
     "MAPT": "mapt_ros.model.mapt",
 }
-__all__ = [*_HOME, "__version__"]
+__all__ = ["__version__", *_HOME]  # noqa: PLE0604 - strings all, as the keys above show
 
 
 def __getattr__(name: str):

@@ -5,6 +5,7 @@ Large arrays pass through the buffer protocol, never element by element.
 
 import sys
 from array import array
+from dataclasses import fields
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from mapt_ros.msg import ClassMap
 from mapt_ros.msg import PanopticFrame as PanopticFrameMessage
 from mapt_ros.msg import TrackedInstance as TrackedInstanceMessage
 from mapt_ros.replay import decode
-from mapt_ros.tracking.frame import PanopticFrame, TrackedInstance
+from mapt_ros.tracking.frame import Association, PanopticFrame, TrackedInstance, TrackState
 
 # encoding -> (bytes a sample, samples a pixel, what cv_bridge calls it once it is 8 bits deep)
 _BY_CV_BRIDGE = {
@@ -147,6 +148,15 @@ def encode_panoptic(frame: PanopticFrame, header: Header, *, camera: str = "") -
     return message
 
 
+def decode_panoptic(message: PanopticFrameMessage) -> PanopticFrame:
+    """The panoptic frame in a message, received or read from a bag; the inverse of ``encode_panoptic``."""
+    image = message.labels
+    dtype = ">i4" if image.is_bigendian else "<i4"
+    labels = np.frombuffer(bytes(image.data), dtype).reshape(image.height, image.width).astype(np.int32)
+    instances = [_decode_instance(instance) for instance in message.instances]
+    return PanopticFrame(labels, instances, stamp_to_ns(message.header), message.sequence, message.epoch)
+
+
 def encode_classes(classes: ClassSet, header: Header, *, weights: str, weights_hash: str) -> ClassMap:
     """The message that says what the class ids mean and which weights are at work."""
     return ClassMap(
@@ -182,6 +192,17 @@ def _encode_instance(instance: TrackedInstance) -> TrackedInstanceMessage:
         state=int(instance.state),
         association=int(instance.association),
         association_score=float(instance.association_score),
+    )
+
+
+def _decode_instance(message: TrackedInstanceMessage) -> TrackedInstance:
+    box = message.box
+    copied = (f.name for f in fields(TrackedInstance) if f.name not in ("box", "state", "association"))
+    return TrackedInstance(
+        box=(box.x_offset, box.y_offset, box.x_offset + box.width, box.y_offset + box.height),
+        state=TrackState(message.state),
+        association=Association(message.association),
+        **{name: getattr(message, name) for name in copied},
     )
 
 

@@ -18,21 +18,23 @@ import yaml
 from mapt_ros.data.labels import KITTI_STEP
 from mapt_ros.errors import InputError
 from mapt_ros.evaluation.identity import Identities
-from mapt_ros.model.checkpoint import file_hash
+from mapt_ros.model.checkpoint import file_hash, read_header
 from mapt_ros.replay.bag_reader import BagReader
 from mapt_ros.replay.bags import BagWriter
 from mapt_ros.replay.sinks import VideoSink
 from mapt_ros.replay.sources import SourceFrame
+from mapt_ros.ros.conversions import decode_panoptic
 from mapt_ros.ros.player import play_bag
 from mapt_ros.ros.recorder import Recorder
 from mapt_ros.synthetic.scene import DrivingScene
-from mapt_ros.tracking.frame import Association, PanopticFrame, TrackedInstance, TrackState
+from mapt_ros.tracking.frame import PanopticFrame
 from mapt_ros.tracking.tracker import pick_device
 from mapt_ros.training.quick import quick_weights
 from mapt_ros.viz.overlay import Trails, contact_sheet, draw_overlay
 
 PERIOD_NS = 100_000_000  # 10 Hz, like KITTI
 START_NS = 1_000_000_000
+FRAMES = 40
 SCENE_SEED = 6  # none of the training's
 PANOPTIC, CLASSES = "/mapt/panoptic", "/mapt/classes"
 _RESULTS = ("scene", "panoptic", "overlay.mp4", "overlay.png", "summary.json")
@@ -41,32 +43,32 @@ _LAST_FRAME_S = 60.0
 _SHEET = (2, 4)  # columns, rows
 
 
-def run_demo(out: Path, *, weights: Path | None = None, frames: int = 40) -> dict:
+def run_demo(out: Path, *, weights: Path | None = None) -> dict:
     """Writes ``scene/`` and ``panoptic/`` (rosbag2), ``overlay.mp4``, ``overlay.png`` and ``summary.json`` to ``out``.
 
     Args:
         out: made if needed; what an earlier demo left there is replaced.
         weights: a checkpoint; None takes (or makes) the cached ones of the quick recipe.
-        frames: length of the scene.
 
     Returns:
         What ``summary.json`` holds.
 
     Raises:
-        InputError: the node did not come up, ended early, or lost a frame.
+        InputError: no usable weights, or the node did not come up, ended early, or lost a frame.
     """
     weights = weights or quick_weights()
+    read_header(weights)  # sooner told here than by a node that waits to be configured again
     out.mkdir(parents=True, exist_ok=True)
     for name in _RESULTS:
         remove(out / name)
-    scene = DrivingScene(SCENE_SEED, frames=frames)
+    scene = DrivingScene(SCENE_SEED, frames=FRAMES)
     write_scene_bag(scene, out / "scene")
     log = track_over_dds(out / "scene", out / "panoptic", weights, log=out / "node.log")
     messages = [message for _, message in BagReader(out / "panoptic").messages(PANOPTIC)]
-    stamps = [stamp_ns(message) for message in messages]
-    if stamps != [START_NS + i * PERIOD_NS for i in range(frames)]:
-        raise InputError(f"the node answered {len(stamps)} of {frames} frames, or out of order; its log is {log}")
-    tracked = [from_message(message) for message in messages]
+    tracked = [decode_panoptic(message) for message in messages]
+    stamps = [frame.stamp_ns for frame in tracked]
+    if stamps != [START_NS + i * PERIOD_NS for i in range(FRAMES)]:
+        raise InputError(f"the node answered {len(stamps)} of {FRAMES} frames, or out of order; its log is {log}")
     draw(scene, tracked, out)
     summary = summarise(scene, messages, tracked) | {
         "weights": f"{weights.stem} {file_hash(weights)}",
@@ -143,37 +145,6 @@ def node_process(weights: Path, log: Path) -> Iterator[subprocess.Popen]:
 def yaml_string(value: str) -> str:
     """A string as ROS arguments want it, whatever characters it holds."""
     return yaml.safe_dump(value, default_style='"').strip()
-
-
-def stamp_ns(message) -> int:
-    """The header stamp of a message in nanoseconds."""
-    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
-
-
-def from_message(message) -> PanopticFrame:
-    """A recorded ``mapt_ros/PanopticFrame`` as the tracker's own frame."""
-    image = message.labels
-    instances = [
-        TrackedInstance(
-            track_id=i.track_id,
-            class_id=i.class_id,
-            score=i.score,
-            box=(i.box.x_offset, i.box.y_offset, i.box.x_offset + i.box.width, i.box.y_offset + i.box.height),
-            area=i.area,
-            x=i.x,
-            y=i.y,
-            vx=i.vx,
-            vy=i.vy,
-            age=i.age,
-            frames_since_seen=i.frames_since_seen,
-            state=TrackState(i.state),
-            association=Association(i.association),
-            association_score=i.association_score,
-        )
-        for i in message.instances
-    ]
-    labels = np.frombuffer(bytes(image.data), "<i4").reshape(image.height, image.width)
-    return PanopticFrame(labels, instances, stamp_ns(message), message.sequence, message.epoch)
 
 
 def draw(scene: DrivingScene, tracked: list[PanopticFrame], out: Path) -> None:

@@ -21,6 +21,7 @@ from mapt_ros.ros.conversions import (
     ImageError,
     decode_compressed,
     decode_image,
+    decode_panoptic,
     encode_classes,
     encode_image,
     encode_labels_image,
@@ -230,6 +231,14 @@ def test_panoptic_frame_keeps_every_field_over_the_wire():
     numbers = ("track_id", "class_id", "score", "area", "x", "y", "vx", "vy", "age", "frames_since_seen")
     for name in (*numbers, "association_score"):
         assert getattr(car, name) == getattr(frame().instances[0], name), name
+
+
+def test_a_frame_comes_back_from_its_message_as_it_was():
+    got = deserialize_message(serialize_message(encode_panoptic(frame(), header())), PanopticFrameMessage)
+    back = decode_panoptic(got)
+    assert np.array_equal(back.labels, frame().labels) and back.labels.dtype == np.int32
+    assert back.instances == frame().instances
+    assert (back.stamp_ns, back.sequence, back.epoch) == (stamp_to_ns(header()), 41, 3)
 
 
 def test_numbers_of_the_message_are_those_of_the_python_enums():

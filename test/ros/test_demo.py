@@ -1,0 +1,85 @@
+"""The main job with the real parts: trained weights, the node as a process, images and answers over DDS."""
+
+import json
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from mapt_ros.data.labels import decode_labels
+from mapt_ros.errors import InputError
+from mapt_ros.evaluation.identity import Identities
+from mapt_ros.replay.bag_reader import BagReader
+from mapt_ros.ros.conversions import decode_panoptic
+from mapt_ros.ros.demo import FRAMES, PANOPTIC, PERIOD_NS, SCENE_SEED, START_NS, run_demo
+from mapt_ros.synthetic.scene import DrivingScene
+from mapt_ros.training.quick import quick_weights, read_recipe
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Folder and summary of one run; makes the weights (minutes) if this machine has none of the recipe yet."""
+    out = tmp_path_factory.mktemp("demo")
+    return out, run_demo(out, weights=quick_weights())
+
+
+@pytest.fixture(scope="module")
+def received(demo) -> list:
+    return [decode_panoptic(message) for _, message in BagReader(demo[0] / "panoptic").messages(PANOPTIC)]
+
+
+def test_every_image_is_answered_once_in_order_under_its_own_stamp(received):
+    assert [f.stamp_ns for f in received] == [START_NS + i * PERIOD_NS for i in range(FRAMES)]
+    assert [(f.sequence, f.epoch) for f in received] == [(i, 0) for i in range(FRAMES)]
+
+
+def test_ids_persist_as_the_ground_truth_says(received):
+    """What the product is for: at least two things keep one id of their own over ten frames or more."""
+    identities = Identities()
+    for truth, frame in zip(DrivingScene(SCENE_SEED, frames=FRAMES), received, strict=True):
+        identities.add(truth.labels, frame.labels)
+    kept = identities.persistent(10)
+    assert len(kept) >= 2
+    assert len(set(kept.values())) == len(kept)  # no two things share an id
+
+
+def test_messages_and_label_maps_agree(received):
+    for frame in received:
+        _, ids = decode_labels(frame.labels)
+        assert {i.track_id for i in frame.instances} == set(np.unique(ids[ids > 0]).tolist())
+        assert all(i.area == (ids == i.track_id).sum() for i in frame.instances)
+
+
+def test_the_scene_is_one_that_the_weights_have_not_seen():
+    recipe = read_recipe()
+    assert SCENE_SEED not in range(recipe.first_seed, recipe.first_seed + recipe.scenes)
+
+
+def test_summary_and_pictures_are_there(demo):
+    out, summary = demo
+    assert json.loads((out / "summary.json").read_text()) == summary
+    assert summary["frames_in"] == summary["frames_out"] == FRAMES
+    assert summary["tracks"] >= 2 and summary["id_switches"] >= 0
+    assert 0 < summary["latency_ms_p50"] <= summary["latency_ms_p95"]
+    assert summary["weights"].startswith("compact ") and summary["device"]
+    sheet = cv2.imread(str(out / "overlay.png"))
+    assert sheet is not None and sheet.std() > 10
+    with av.open(str(out / "overlay.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == FRAMES
+
+
+def test_weights_are_made_once(demo, monkeypatch):
+    monkeypatch.setattr("mapt_ros.training.quick.train", lambda *_: pytest.fail("trained again"))
+    path = quick_weights()
+    assert path.is_file()
+
+
+def test_weights_that_are_none_are_one_line_before_anything_is_written(tmp_path):
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(b"no weights")
+    with pytest.raises(InputError, match="not a readable safetensors file"):
+        run_demo(tmp_path / "out", weights=broken)
+    assert not (tmp_path / "out").exists()
