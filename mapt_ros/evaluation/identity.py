@@ -41,13 +41,16 @@ class Identities:
             self.carried.setdefault(label, Counter())[other] += 1
 
     def persistent(self, frames: int) -> dict[int, int]:
-        """Ground-truth label -> the predicted label that it kept for at least so many frames."""
-        kept = {}
+        """Ground-truth label -> the predicted label that it carried for at least so many frames.
+
+        One to one: a predicted label that several things carried counts for the one that carried it longest.
+        """
+        longest: dict[int, tuple[int, int]] = {}
         for label, counts in self.carried.items():
             other, count = counts.most_common(1)[0]
-            if count >= frames:
-                kept[label] = other
-        return kept
+            if count >= frames and count > longest.get(other, (0, 0))[1]:
+                longest[other] = (label, count)
+        return {label: other for other, (label, _) in longest.items()}
 
 
 def match_things(truth: np.ndarray, predicted: np.ndarray) -> dict[int, int | None]:

@@ -45,3 +45,16 @@ def test_a_frame_without_things_counts_nothing():
     identities = Identities()
     identities.add(picture(), picture((CAR + 1, LEFT)))
     assert (identities.things, identities.switches, identities.carried) == (0, 0, {})
+
+
+def test_an_id_that_went_from_one_thing_to_another_persists_for_one_of_them():
+    identities = Identities()
+    for left, right in [(5, 6), (5, 6), (5, 6), (9, 5), (9, 5)]:
+        truth = picture((CAR + 1, LEFT), (CAR + 2, RIGHT))
+        identities.add(truth, picture((CAR + left, LEFT), (CAR + right, RIGHT)))
+    assert identities.persistent(2) == {CAR + 1: CAR + 5, CAR + 2: CAR + 6}
+    identities = Identities()
+    identities.add(picture((CAR + 1, LEFT)), picture((CAR + 5, LEFT)))
+    identities.add(picture((CAR + 2, LEFT)), picture((CAR + 5, LEFT)))
+    identities.add(picture((CAR + 2, LEFT)), picture((CAR + 5, LEFT)))
+    assert identities.persistent(1) == {CAR + 2: CAR + 5}
