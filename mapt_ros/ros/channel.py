@@ -164,7 +164,8 @@ class CameraChannel:
             self._inbox.restart(self._index)
 
     def request_restart(self) -> None:
-        """Resets the state after the images that wait already."""
+        """Resets the state after the images that wait already; the next image may have any stamp."""
+        self._last_ns = None
         self._inbox.restart(self._index)
 
     # In the worker's thread.

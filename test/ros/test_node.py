@@ -143,6 +143,22 @@ def test_reset_begins_an_epoch_and_clears_the_markers(bench):
     assert [(frame.epoch, frame.sequence) for frame in frames] == [(0, 0), (1, 0)]
 
 
+@pytest.mark.parametrize("first", [0, 1000], ids=["a little back", "a whole replay back"])
+def test_after_a_reset_any_stamp_may_come_and_the_epoch_grows_once(bench, first):
+    node = bench(drop_policy="none")
+    camera = node.camera()
+    before = [START + (first + stamp) * MS for stamp in (0, 100, 200)]
+    after = [START + stamp * MS for stamp in (0, 100, 200, 300)]
+    for stamp in before:
+        camera.publish(node.image(stamp))
+    node.expect(before)
+    assert node.call(Trigger, "/mapt/reset", Trigger.Request()).success
+    for stamp in after:
+        camera.publish(node.image(stamp))
+    frames = node.expect(before + after)
+    assert [frame.epoch for frame in frames] == [0] * 3 + [1] * 4
+
+
 def test_disabled_node_ignores_images_until_enabled_again(bench):
     node = bench(drop_policy="none")
     camera = node.camera()
