@@ -55,7 +55,7 @@ def tiny_weights(tmp_path_factory, tiny_config) -> Path:
 
     torch.manual_seed(0)
     model = MAPT(tiny_config)
-    torch.nn.init.constant_(model.instance.roi_heads.mask_predictor[-1].bias, 5.0)
+    torch.nn.init.constant_(model.instance.mask_predictor[-1].bias, 5.0)
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_checkpoint(path, model, tracker={"score_threshold": 0.0, "min_stuff_area": 0})
     return path

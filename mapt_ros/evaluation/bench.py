@@ -94,7 +94,7 @@ def stage_costs(
         return model.motion.propagate_features(field, previous), model.motion.propagate_masks(field, masks)
 
     def appearance() -> Any:
-        return model.appearance(pyramid, batch.sizes, [d.boxes for d in detections], box_masks, propagated)
+        return model.appearance(pyramid, batch.sizes, [d.boxes for d in detections], box_masks, propagated, [True])
 
     stages: dict[str, tuple[nn.Module, Callable[[], Any]]] = {
         "backbone": (model.backbone, lambda: model.backbone(batch.images)),

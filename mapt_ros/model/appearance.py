@@ -45,6 +45,7 @@ class AppearanceHead(nn.Module):
         boxes: list[Tensor],
         box_masks: list[Tensor],
         propagated: Tensor | None,
+        predecessors: list[bool],
         use_propagated: bool = True,
     ) -> Tensor:
         """Embeddings of all boxes of the batch, image after image.
@@ -54,7 +55,8 @@ class AppearanceHead(nn.Module):
             sizes: height and width of every image in pixels.
             boxes: Nx4 an image, in pixels.
             box_masks: NxRxR an image, soft masks in [0, 1] inside each box, R a multiple of the RoI size.
-            propagated: BxFxhxw propagated features, zeros for an image without predecessor; None if none has one.
+            propagated: BxFxhxw propagated features; None if no image has a predecessor.
+            predecessors: which images have one; the propagated features of the others do not count.
             use_propagated: False leaves W_p out (the study of what motion adds to the embedding).
 
         Returns:
@@ -68,9 +70,9 @@ class AppearanceHead(nn.Module):
             moved = torch.zeros_like(appearance)
         else:
             rois = roi_align_op(propagated, boxes, self.size, 1 / self.motion_stride, sampling_ratio=2, aligned=False)
-            # An image without predecessor has zeros everywhere; so must its projection, whatever its norm would add.
-            has_predecessor = (rois != 0).flatten(1).any(dim=1)[:, None, None, None]
-            moved = self.project_propagated(rois) * masks * has_predecessor
+            # Zeros for an image without predecessor, whatever the norm's bias would make of zeros.
+            having = [known for known, b in zip(predecessors, boxes) for _ in range(len(b))]
+            moved = self.project_propagated(rois) * masks * masks.new_tensor(having)[:, None, None, None]
         if use_propagated:
             means = torch.cat([appearance.mean(dim=(2, 3)), moved.mean(dim=(2, 3))], dim=1)
             w_a, w_p = self.attention(means).softmax(dim=1).unbind(dim=1)

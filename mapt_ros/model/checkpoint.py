@@ -81,6 +81,9 @@ def read_header(path: Path) -> Header:
         sections = {key: json.loads(metadata[key]) for key in ("model", "tracker", "facts")}
     except (KeyError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: its header is damaged ({_one_line(error)})") from None
+    for key, section in sections.items():
+        if not isinstance(section, dict):
+            raise InputError(f"{path}: its header is damaged ({key} is no mapping)")
     return Header(
         validated(ModelConfig, sections["model"], f"{path}: config in its header"), *list(sections.values())[1:]
     )
@@ -91,15 +94,17 @@ def load_checkpoint(path: Path, expected: ModelConfig | None = None) -> tuple[MA
 
     Args:
         path: a file written by ``save_checkpoint``.
-        expected: the config that the caller wants; None takes the file's own.
+        expected: the config that the caller wants, which may differ from the file's in what no weight depends on
+            (``ModelConfig.of_weights``); None takes the file's own.
 
     Raises:
-        InputError: unreadable, of another config, or with missing, unexpected or wrongly shaped tensors.
+        InputError: unreadable, of another config, or with missing, unexpected, wrongly shaped or non-finite tensors.
     """
     header = read_header(path)
-    if expected is not None and expected != header.model:
-        raise InputError(f"{path}: weights of another config; {_differences(header.model, expected)}")
-    model = MAPT(header.model)
+    config = expected or header.model
+    if config.of_weights() != header.model.of_weights():
+        raise InputError(f"{path}: weights of another config; {_difference(header.model, config)}")
+    model = MAPT(config)
     wanted = model.state_dict()
     try:
         with safe_open(path, "pt") as file:
@@ -116,6 +121,10 @@ def load_checkpoint(path: Path, expected: ModelConfig | None = None) -> tuple[MA
             raise InputError(
                 f"{path}: tensor {name!r} has shape {tuple(tensor.shape)}, config {header.model.name!r} needs"
                 f" {tuple(wanted[name].shape)}"
+            )
+        if not tensor.isfinite().all():
+            raise InputError(
+                f"{path}: tensor {name!r} holds values that are not finite; the training that made it failed"
             )
     model.load_state_dict({name: t.to(wanted[name].dtype) for name, t in tensors.items()}, strict=True)
     return model.eval(), header
@@ -151,17 +160,19 @@ def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
-def _differences(found: ModelConfig, wanted: ModelConfig) -> str:
-    """The first differing setting of two configs, in words."""
-    for key, value in found.model_dump().items():
-        other = getattr(wanted, key)
-        other = other.model_dump() if hasattr(other, "model_dump") else other
-        if value != other:
-            if isinstance(value, dict):
-                inner = next(k for k in value if value[k] != other[k])
-                return f"{key}.{inner} is {value[inner]!r} in the file, {other[inner]!r} in the config"
-            return f"{key} is {value!r} in the file, {other!r} in the config"
-    return "the configs differ"
+def _difference(found: ModelConfig, wanted: ModelConfig) -> str:
+    """The first setting in which the weights of two configs differ, in words."""
+    left, right = (flatten(config.of_weights()) for config in (found, wanted))
+    key = next(k for k in left if left[k] != right[k])
+    return f"{key} is {left[key]!r} in the file, {right[key]!r} in the config"
+
+
+def flatten(sections: dict, prefix: str = "") -> dict:
+    """Nested settings by dotted names."""
+    flat = {}
+    for key, value in sections.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
 
 
 def _one_line(error: Exception) -> str:

@@ -9,6 +9,10 @@ from mapt_ros.data.labels import CLASS_SETS, ClassSet
 BackboneName = Literal["regnet_y_400mf", "regnet_y_1_6gf", "regnet_y_3_2gf", "regnet_y_8gf"]
 
 
+# Settings of the instance head that no weight depends on.
+_USED_ONLY = ("train_proposals", "proposals", "sampled_rois", "detections", "score_floor", "nms_threshold")
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -71,6 +75,11 @@ class ModelConfig(_Section):
         if self.class_set not in CLASS_SETS:
             raise ValueError(f"class_set {self.class_set!r} is not one of {', '.join(CLASS_SETS)}")
         return self
+
+    def of_weights(self) -> dict:
+        """The part that weights are made for; the rest may be chosen anew each time they are used."""
+        used_only = {"name": True, "input_height": True, "instance": set(_USED_ONLY)}
+        return self.model_dump(exclude=used_only)
 
     @property
     def classes(self) -> ClassSet:

@@ -1,15 +1,17 @@
 """The instance head: EfficientPS's modification of Mask R-CNN, assembled from torchvision's detection parts."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops import roi_align as roi_align_op
 
 from mapt_ros.model.backbone import LEVELS
 from mapt_ros.model.config import InstanceConfig
@@ -25,7 +27,7 @@ class Detections:
         scores: N, in [0, 1].
         labels: N int64, 1 + index among the thing classes.
         mask_logits: Nx28x28, M_t: the logits of the detection's own class inside its box.
-        embeddings: NxE, unit length; NxE of zeros width 0 until the appearance head has spoken.
+        embeddings: NxE, unit length; Nx0 until the appearance head has spoken.
     """
 
     boxes: Tensor
@@ -63,6 +65,10 @@ class InstanceTargets:
     masks: Tensor
     track_ids: Tensor
 
+    def to(self, device: torch.device | str) -> "InstanceTargets":
+        """The same on another device."""
+        return InstanceTargets(*(getattr(self, f.name).to(device) for f in fields(self)))
+
 
 class MaskPredictor(nn.Sequential):
     """Four separable 3x3 convolutions, x2 transposed convolution, 1x1 to one channel a class."""
@@ -78,6 +84,9 @@ class MaskPredictor(nn.Sequential):
 
 class InstanceHead(nn.Module):
     """Boxes, classes, scores and mask logits from the feature pyramid.
+
+    Proposals and boxes are torchvision's. The mask branch is ours: its targets are aligned to the pixel, which
+    torchvision's are only to half a pixel, and its logits come out as such.
 
     Args:
         inputs: channels of the pyramid.
@@ -113,10 +122,9 @@ class InstanceHead(nn.Module):
             score_thresh=config.score_floor,
             nms_thresh=config.nms_threshold,
             detections_per_img=config.detections,
-            mask_roi_pool=roi_align(14, config.canonical_box),
-            mask_head=nn.Identity(),
-            mask_predictor=MaskPredictor(inputs, config.mask_channels, classes),
         )
+        self.mask_pool = roi_align(14, config.canonical_box)
+        self.mask_predictor = MaskPredictor(inputs, config.mask_channels, classes)
 
     def forward(self, pyramid: dict[str, Tensor], sizes: list[tuple[int, int]], batch: Tensor) -> list[Detections]:
         """Detections of every image.
@@ -127,17 +135,13 @@ class InstanceHead(nn.Module):
             batch: the padded input, BxCxHxW; only its shape, dtype and device matter.
         """
         proposals, _ = self.rpn(ImageList(batch, sizes), pyramid)
-        results, _ = self.roi_heads(pyramid, proposals, sizes)
+        boxes, scores, labels = self.roi_heads.postprocess_detections(
+            *self._classify(pyramid, proposals, sizes), proposals, sizes
+        )
+        mask_logits = self._mask_logits(pyramid, boxes, labels, sizes).split([len(b) for b in boxes])
         return [
-            Detections(
-                r["boxes"],
-                r["scores"],
-                r["labels"],
-                # RoIHeads ends with a sigmoid over the detection's own class; the fusion wants the logits back.
-                torch.logit(r["masks"][:, 0], eps=1e-6),
-                r["boxes"].new_zeros(len(r["boxes"]), 0),
-            )
-            for r in results
+            Detections(b, s, kinds, masks, b.new_zeros(len(b), 0))
+            for b, s, kinds, masks in zip(boxes, scores, labels, mask_logits)
         ]
 
     def losses(
@@ -147,11 +151,48 @@ class InstanceHead(nn.Module):
         batch: Tensor,
         targets: list[InstanceTargets],
     ) -> dict[str, Tensor]:
-        """torchvision's RPN, box and mask losses; the head must be in training mode."""
-        as_dicts = [{"boxes": t.boxes, "labels": t.labels, "masks": t.masks} for t in targets]
-        proposals, rpn_losses = self.rpn(ImageList(batch, sizes), pyramid, as_dicts)
-        _, roi_losses = self.roi_heads(pyramid, proposals, sizes, as_dicts)
-        return rpn_losses | roi_losses
+        """The RPN's two losses, the two of the boxes and that of the masks; the head must be in training mode."""
+        as_dicts = [{"boxes": t.boxes, "labels": t.labels} for t in targets]
+        proposals, losses = self.rpn(ImageList(batch, sizes), pyramid, as_dicts)
+        proposals, matched, labels, regression = self.roi_heads.select_training_samples(proposals, as_dicts)
+        class_logits, deltas = self._classify(pyramid, proposals, sizes)
+        class_loss, box_loss = fastrcnn_loss(class_logits, deltas, labels, regression)
+
+        things = [kinds > 0 for kinds in labels]
+        boxes = [p[thing] for p, thing in zip(proposals, things)]
+        mask_logits = self._mask_logits(pyramid, boxes, [k[thing] for k, thing in zip(labels, things)], sizes)
+        wanted = torch.cat(
+            [
+                masks_in_boxes(t.masks[m[thing]], b, mask_logits.shape[-1])
+                for t, m, thing, b in zip(targets, matched, things, boxes)
+            ]
+        )
+        mask_loss = F.binary_cross_entropy_with_logits(mask_logits, wanted) if len(wanted) else mask_logits.sum()
+        return losses | {"classes": class_loss, "boxes": box_loss, "masks": mask_loss}
+
+    def _classify(
+        self, pyramid: dict[str, Tensor], boxes: list[Tensor], sizes: list[tuple[int, int]]
+    ) -> tuple[Tensor, Tensor]:
+        """Class logits and box deltas of all proposals of the batch."""
+        pooled = self.roi_heads.box_roi_pool(pyramid, boxes, sizes)
+        return self.roi_heads.box_predictor(self.roi_heads.box_head(pooled))
+
+    def _mask_logits(
+        self, pyramid: dict[str, Tensor], boxes: list[Tensor], labels: list[Tensor], sizes: list[tuple[int, int]]
+    ) -> Tensor:
+        """(N1 + N2 + ...)x28x28 logits, each of its box's own class."""
+        kinds = torch.cat(labels)
+        logits = self.mask_predictor(self.mask_pool(pyramid, boxes, sizes))
+        return logits[torch.arange(len(kinds), device=kinds.device), kinds]
+
+
+def masks_in_boxes(masks: Tensor, boxes: Tensor, size: int) -> Tensor:
+    """NxHxW masks, each seen through its own Nx4 box in pixels: N x size x size in [0, 1]."""
+    if len(boxes) == 0:
+        return boxes.new_zeros(0, size, size)
+    index = torch.arange(len(boxes), device=boxes.device, dtype=boxes.dtype)
+    rois = torch.cat([index[:, None], boxes], dim=1)
+    return roi_align_op(masks[:, None].to(boxes.dtype), rois, size, aligned=True)[:, 0]
 
 
 def roi_align(size: int, canonical_box: int) -> MultiScaleRoIAlign:

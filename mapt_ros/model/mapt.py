@@ -116,6 +116,7 @@ class MAPT(nn.Module):
             [d.boxes for d in detections],
             [d.mask_logits.sigmoid() for d in detections],
             propagated_features,
+            [state is not None for state in previous],
             use_propagated,
         ).split([len(d) for d in detections])
         return [

@@ -77,7 +77,8 @@ class MotionHead(nn.Module):
     def field(self, previous: Tensor, current: Tensor) -> MotionField:
         """The motion field between two S maps, BxCxhxw each at the head's stride."""
         difference = self.reduce_difference(previous - current)
-        offsets = tuple(conv(difference) for conv in self.offset_convs)
+        # deform_conv2d reads outside of its memory, and ends the process, where an offset is not a number.
+        offsets = tuple(conv(difference).nan_to_num() for conv in self.offset_convs)
         return MotionField(offsets, self.scale_attention(difference).softmax(dim=1))
 
     def propagate_masks(self, field: MotionField, masks: Tensor) -> Tensor:
@@ -92,15 +93,13 @@ class MotionHead(nn.Module):
         """
         if len(masks) == 0:  # deform_conv2d ends the process when it is given zero channels
             return masks
-        # Not clamp or relu: their gradient at zero is zero, and all but the centre taps start there.
-        kernels = torch.where(self.mask_kernels < 0, 0.0, self.mask_kernels)
+        # Clamped for the values but not for the gradient: a tap at or below zero must be able to come back.
+        kernels = self.mask_kernels + (self.mask_kernels.clamp(min=0) - self.mask_kernels).detach()
         kernels = kernels / kernels.sum(dim=(1, 2), keepdim=True).clamp(min=1e-6)
         moved = torch.zeros_like(masks)
         for scale, (dilation, offsets) in enumerate(zip(self.dilations, field.offsets)):
             weight = kernels[scale].expand(len(masks), 1, 3, 3).contiguous()
-            warped = deform_conv2d(
-                masks[None].contiguous(), offsets, weight.to(masks.dtype), padding=dilation, dilation=dilation
-            )
+            warped = deform_conv2d(masks[None].contiguous(), offsets, weight, padding=dilation, dilation=dilation)
             moved = moved + field.attention[:, scale] * warped[0]
         return moved
 
@@ -109,7 +108,6 @@ class MotionHead(nn.Module):
         reduced = self.reduce_features(previous)
         moved = torch.zeros_like(reduced)
         for scale, (dilation, offsets) in enumerate(zip(self.dilations, field.offsets)):
-            kernel = self.feature_kernels[scale].to(reduced.dtype)
-            warped = deform_conv2d(reduced, offsets, kernel, padding=dilation, dilation=dilation)
+            warped = deform_conv2d(reduced, offsets, self.feature_kernels[scale], padding=dilation, dilation=dilation)
             moved = moved + field.attention[:, scale : scale + 1] * warped
         return self.fuse_features(moved)

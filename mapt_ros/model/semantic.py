@@ -64,7 +64,8 @@ class SemanticHead(nn.Module):
 
     EfficientPS concatenates the four branches at stride 4 and applies a 1x1 convolution. A 1x1 convolution of a
     concatenation is a sum of 1x1 convolutions, and it commutes with bilinear upsampling, so each branch is projected at
-    its own stride first: the same function for a fraction of the cost.
+    its own stride first, for a fraction of the cost; coarse branches are upsampled by 2 step by step, where EfficientPS
+    goes up to 8 at once.
     """
 
     def __init__(self, inputs: int, classes: int, config: SemanticConfig):

@@ -38,6 +38,7 @@ FRAMES = 40
 SCENE_SEED = 6  # none of the training's
 PANOPTIC, CLASSES = "/mapt/panoptic", "/mapt/classes"
 _RESULTS = ("scene", "panoptic", "overlay.mp4", "overlay.png", "summary.json")
+_MARKER = ".mapt_demo"
 _COME_UP_S = 60.0
 _LAST_FRAME_S = 60.0
 _SHEET = (2, 4)  # columns, rows
@@ -47,20 +48,18 @@ def run_demo(out: Path, *, weights: Path | None = None) -> dict:
     """Writes ``scene/`` and ``panoptic/`` (rosbag2), ``overlay.mp4``, ``overlay.png`` and ``summary.json`` to ``out``.
 
     Args:
-        out: made if needed; what an earlier demo left there is replaced.
+        out: made if needed; what an earlier demo left there is replaced, nothing else.
         weights: a checkpoint; None takes (or makes) the cached ones of the quick recipe.
 
     Returns:
         What ``summary.json`` holds.
 
     Raises:
-        InputError: no usable weights, or the node did not come up, ended early, or lost a frame.
+        InputError: no usable weights, ``out`` holds something else's results or cannot be written, or the node did not come up, ended early, or lost a frame.
     """
     weights = weights or quick_weights()
     read_header(weights)  # sooner told here than by a node that waits to be configured again
-    out.mkdir(parents=True, exist_ok=True)
-    for name in _RESULTS:
-        remove(out / name)
+    claim(out)
     scene = DrivingScene(SCENE_SEED, frames=FRAMES)
     write_scene_bag(scene, out / "scene")
     log = track_over_dds(out / "scene", out / "panoptic", weights, log=out / "node.log")
@@ -183,9 +182,20 @@ def summarise(scene: DrivingScene, messages: list, tracked: list[PanopticFrame])
     }
 
 
-def remove(path: Path) -> None:
-    """A file or folder that an earlier run left."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def claim(out: Path) -> None:
+    """Makes the output folder and clears it of an earlier demo's results, which a marker file tells from others.
+
+    Raises:
+        InputError: something of the name of a result is there without the marker, or the folder cannot be written.
+    """
+    marker = out / _MARKER
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        found = [out / name for name in _RESULTS if (out / name).exists()]
+        if found and not marker.exists():
+            raise InputError(f"{found[0]}: is there already and not from a demo; choose another --out")
+        for path in found:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        marker.touch()
+    except OSError as error:
+        raise InputError(f"{out}: cannot be used for the results ({error.strerror}); choose another --out") from None

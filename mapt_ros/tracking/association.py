@@ -26,7 +26,8 @@ def associate(
 
     ``combined`` is the paper's order: Hungarian matching on mask overlap, then on cosine similarity for the unmatched.
     ``appearance-first`` swaps the steps, ``motion`` and ``appearance`` leave one out, ``simultaneous`` matches once on
-    the sum of both.
+    the sum of both. What is maximised is the sum of overlaps, and of cosines above their threshold: never the mere
+    number of pairs.
 
     Args:
         overlap: TxD IoU of propagated and detected masks in [0, 1]; zeros where a track has no propagated mask.
@@ -35,10 +36,11 @@ def associate(
     """
     by_motion = same_class & (overlap >= max(config.motion_threshold, 1e-6))
     by_appearance = same_class & (similarity >= config.appearance_threshold)
-    motion = (Association.MOTION, overlap, by_motion)
-    appearance = (Association.APPEARANCE, similarity, by_appearance)
+    likeness = (similarity - config.appearance_threshold + 1e-6) / (1 - config.appearance_threshold + 1e-6)
+    motion = (Association.MOTION, overlap, overlap, by_motion)
+    appearance = (Association.APPEARANCE, similarity, likeness, by_appearance)
     if config.association == "simultaneous":
-        pairs = _assign(overlap + (similarity + 1) / 2, by_motion | by_appearance)
+        pairs = _assign(overlap * by_motion + likeness * by_appearance, by_motion | by_appearance)
         return [Match(t, d, *_cue(overlap, similarity, by_motion, t, d)) for t, d in pairs]
     steps = {
         "combined": (motion, appearance),
@@ -47,24 +49,27 @@ def associate(
         "appearance": (appearance,),
     }[config.association]
     matches: list[Match] = []
-    for how, scores, allowed in steps:
+    for how, scores, worths, allowed in steps:
         allowed = allowed.copy()
         allowed[[m.track for m in matches]] = False
         allowed[:, [m.detection for m in matches]] = False
-        matches += [Match(t, d, how, float(scores[t, d])) for t, d in _assign(scores + 1, allowed)]
+        matches += [Match(t, d, how, float(scores[t, d])) for t, d in _assign(worths, allowed)]
     return matches
 
 
 def mask_overlap(propagated: np.ndarray, detected: np.ndarray) -> np.ndarray:
-    """Soft IoU of TxP and DxP masks in [0, 1] (P cells): sum of products over the rest of the sums; TxD."""
-    both = propagated @ detected.T
+    """Soft IoU of TxP and DxP masks in [0, 1] (P cells): sum of minima over sum of maxima; TxD.
+
+    It is 1 for equal masks, however soft, which the form with products is not: small things are mostly soft edge.
+    """
+    both = np.stack([np.minimum(mask, detected).sum(axis=1) for mask in propagated])
     either = propagated.sum(axis=1)[:, None] + detected.sum(axis=1)[None] - both
     return both / np.maximum(either, 1e-6)
 
 
-def _assign(scores: np.ndarray, allowed: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs of the assignment that maximises the sum of (positive) scores over allowed pairs."""
-    rows, columns = linear_sum_assignment(np.where(allowed, scores, 0.0), maximize=True)
+def _assign(worths: np.ndarray, allowed: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of the assignment that maximises the sum of (positive) worths over allowed pairs."""
+    rows, columns = linear_sum_assignment(np.where(allowed, worths, 0.0), maximize=True)
     return [(int(r), int(c)) for r, c in zip(rows, columns) if allowed[r, c]]
 
 

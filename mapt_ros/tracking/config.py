@@ -30,6 +30,7 @@ class TrackerConfig(BaseModel):
     max_age: int = Field(10, ge=0, description="Frames a lost track is remembered.")
     confirm_after: int = Field(2, ge=1, description="Sightings in a row until a track is confirmed.")
     embedding_momentum: float = Field(0.8, ge=0, lt=1, description="Share of the old embedding kept at an update.")
+    use_propagated_features: bool = Field(True, description="Whether motion has a say in the embeddings (W_p).")
     publish_lost: bool = Field(False, description="Also report tracks that are lost but remembered.")
 
 

@@ -28,15 +28,16 @@ class Track:
 
     instance: TrackedInstance
     embedding: np.ndarray
-    sightings: int  # in a row, until confirmed
+    sightings: int
     stamp_ns: int | None  # of the last sighting
+    velocity_known: bool = False
 
     def seen(self, observation: Observation, match: Match, stamp_ns: int | None, config: TrackerConfig) -> "Track":
         """The track after a sighting; a lost one is revived."""
         old = self.instance
         sightings = self.sightings + 1
         confirmed = old.state != TrackState.TENTATIVE or sightings >= config.confirm_after
-        vx, vy = self._velocity(observation.region, stamp_ns)
+        vx, vy, velocity_known = self._velocity(observation.region, stamp_ns)
         mixed = config.embedding_momentum * self.embedding + (1 - config.embedding_momentum) * observation.embedding
         return Track(
             TrackedInstance(
@@ -58,6 +59,7 @@ class Track:
             mixed / max(float(np.linalg.norm(mixed)), 1e-12),
             sightings,
             stamp_ns,
+            velocity_known,
         )
 
     def missed(self) -> "Track":
@@ -66,16 +68,14 @@ class Track:
         lost = replace(old, age=old.age + 1, frames_since_seen=old.frames_since_seen + 1, state=TrackState.LOST, area=0)
         return replace(self, instance=lost)
 
-    def _velocity(self, region: Region, stamp_ns: int | None) -> tuple[float, float]:
+    def _velocity(self, region: Region, stamp_ns: int | None) -> tuple[float, float, bool]:
         old = self.instance
         if stamp_ns is None or self.stamp_ns is None or stamp_ns <= self.stamp_ns:
-            return old.vx, old.vy
+            return old.vx, old.vy, self.velocity_known
         seconds = (stamp_ns - self.stamp_ns) * 1e-9
         now = (region.x - old.x) / seconds, (region.y - old.y) / seconds
-        if old.age == 1:
-            return now
-        keep = _VELOCITY_MOMENTUM
-        return keep * old.vx + (1 - keep) * now[0], keep * old.vy + (1 - keep) * now[1]
+        keep = _VELOCITY_MOMENTUM if self.velocity_known else 0.0
+        return keep * old.vx + (1 - keep) * now[0], keep * old.vy + (1 - keep) * now[1], True
 
 
 def born(track_id: int, observation: Observation, stamp_ns: int | None, config: TrackerConfig) -> Track:

@@ -19,6 +19,8 @@ from mapt_ros.tracking.frame import PanopticFrame, TrackState
 from mapt_ros.tracking.memory import Observation, Track, update
 from mapt_ros.tracking.panoptic import NOBODY, Fusion, fuse, paint, regions
 
+_MAX_ASPECT = 32
+
 
 @dataclass
 class TrackerState:
@@ -107,14 +109,14 @@ class PanopticTracker:
         """Forgets the tracks of the tracker's own state; the next epoch begins."""
         self.state.reset()
 
-    def __call__(self, image: np.ndarray, stamp_ns: int | None = None) -> PanopticFrame:
+    def __call__(self, image_rgb: np.ndarray, stamp_ns: int | None = None) -> PanopticFrame:
         """Tracks the next image of one camera.
 
         Args:
-            image: HxWx3 uint8 RGB.
+            image_rgb: HxWx3 uint8 RGB.
             stamp_ns: its time; velocities need it.
         """
-        return self.step([image], [self.state], [stamp_ns])[0]
+        return self.step([image_rgb], [self.state], [stamp_ns])[0]
 
     def step(
         self, images: Sequence[np.ndarray], states: Sequence[TrackerState], stamps_ns: Sequence[int | None]
@@ -150,18 +152,24 @@ class PanopticTracker:
         self, images: list[np.ndarray], states: list[TrackerState], stamps_ns: list[int | None]
     ) -> list[tuple[PanopticFrame, TrackerState]]:
         batch = self.model.prepare([torch.from_numpy(np.ascontiguousarray(image)) for image in images])
-        predictions = self.model(batch, [state.previous for state in states])
+        settings = self.settings  # one and the same for the whole frame, whoever replaces them meanwhile
+        predictions = self.model(batch, [state.previous for state in states], settings.use_propagated_features)
         return [
-            self._track(prediction, image.shape[:2], state, stamp_ns)
+            self._track(prediction, image.shape[:2], state, stamp_ns, settings)
             for prediction, image, state, stamp_ns in zip(predictions, images, states, stamps_ns)
         ]
 
     def _track(
-        self, prediction: Prediction, size: tuple[int, int], state: TrackerState, stamp_ns: int | None
+        self,
+        prediction: Prediction,
+        size: tuple[int, int],
+        state: TrackerState,
+        stamp_ns: int | None,
+        settings: TrackerConfig,
     ) -> tuple[PanopticFrame, TrackerState]:
         """From the network's words on one image to its panoptic frame and the camera's next state."""
         logits, detections = to_image(prediction, size)
-        fusion = fuse(logits, detections, self.classes, self.settings)
+        fusion = fuse(logits, detections, self.classes, settings)
         owner = fusion.owner.cpu().numpy()
         observations = self._observe(prediction, fusion, owner)
         masks = owner_masks(fusion, prediction, self.model.motion.stride)
@@ -169,8 +177,8 @@ class PanopticTracker:
         propagated = prediction.propagated_masks
         if propagated is None:
             propagated = masks.new_zeros(len(state.tracks), *masks.shape[1:])
-        matches = self._match(state.tracks, observations, propagated, masks)
-        outcome = update(state.tracks, observations, matches, state.next_id, stamp_ns, self.settings)
+        matches = _match(state.tracks, observations, propagated, masks, settings)
+        outcome = update(state.tracks, observations, matches, state.next_id, stamp_ns, settings)
 
         sources = {"seen": masks, "carried": propagated}
         kept_masks = [sources[kind][position] for kind, position in outcome.source]
@@ -179,7 +187,7 @@ class PanopticTracker:
             if kind == "seen":
                 labels[position] = track.instance.class_id * LABEL_DIVISOR + track.instance.track_id
         instances = [t.instance for t in outcome.tracks if t.instance.state != TrackState.LOST]
-        if self.settings.publish_lost:
+        if settings.publish_lost:
             instances += [t.instance for t in outcome.tracks if t.instance.state == TrackState.LOST]
         frame = PanopticFrame(
             paint(owner, fusion.stuff.cpu().numpy(), labels), instances, stamp_ns, state.sequence, state.epoch
@@ -207,15 +215,16 @@ class PanopticTracker:
             )
         ]
 
-    def _match(
-        self, tracks: list[Track], observations: list[Observation], propagated: Tensor, masks: Tensor
-    ) -> list[Match]:
-        if not tracks or not observations:
-            return []
-        same_class = np.array([[t.instance.class_id == o.class_id for o in observations] for t in tracks])
-        overlap = mask_overlap(*(m.flatten(1).float().cpu().numpy() for m in (propagated, masks)))
-        similarity = np.stack([t.embedding for t in tracks]) @ np.stack([o.embedding for o in observations]).T
-        return associate(overlap, similarity, same_class, self.settings)
+
+def _match(
+    tracks: list[Track], observations: list[Observation], propagated: Tensor, masks: Tensor, settings: TrackerConfig
+) -> list[Match]:
+    if not tracks or not observations:
+        return []
+    same_class = np.array([[t.instance.class_id == o.class_id for o in observations] for t in tracks])
+    overlap = mask_overlap(*(m.flatten(1).cpu().numpy() for m in (propagated, masks)))
+    similarity = np.stack([t.embedding for t in tracks]) @ np.stack([o.embedding for o in observations]).T
+    return associate(overlap, similarity, same_class, settings)
 
 
 def pick_device(name: str) -> torch.device:
@@ -277,5 +286,8 @@ def _check_image(image: np.ndarray) -> None:
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise InputError(f"image: got {found}, expected HxWx3 uint8 RGB")
-    if min(image.shape[:2]) < 1:
-        raise InputError(f"image: {image.shape[1]}x{image.shape[0]} pixels; expected at least 1x1")
+    height, width = image.shape[:2]
+    if min(height, width) < 1:
+        raise InputError(f"image: {width}x{height} pixels; expected at least 1x1")
+    if max(height, width) > _MAX_ASPECT * min(height, width):  # resized to the input height it would fill the memory
+        raise InputError(f"image: {width}x{height} pixels; expected sides of at most {_MAX_ASPECT} to 1")

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.ops import roi_align
 
 from mapt_ros.data.targets import IGNORED
-from mapt_ros.model.instance import InstanceTargets
+from mapt_ros.model.instance import InstanceTargets, masks_in_boxes
 from mapt_ros.model.mapt import MAPT, normalise, pad
 
 _ID_RANGE = 1 << 32  # keeps track ids of different pairs of a batch apart
@@ -79,7 +78,9 @@ def motion_loss(propagated: Tensor, target: Tensor) -> Tensor:
     """
     if len(propagated) == 0:
         return propagated.sum()
-    entropy = F.binary_cross_entropy(propagated.clamp(1e-4, 1 - 1e-4), target, reduction="none").sum(dim=(1, 2))
+    # Squeezed rather than clamped: a clamp has no gradient exactly where the mask is most wrong.
+    squeezed = 1e-4 + (1 - 2e-4) * propagated
+    entropy = F.binary_cross_entropy(squeezed, target, reduction="none").sum(dim=(1, 2))
     extent = target.sum(dim=(1, 2)) + 1
     dice = 1 - (2 * (propagated * target).sum(dim=(1, 2)) + 1) / (propagated.sum(dim=(1, 2)) + extent)
     return (entropy / extent + dice).mean()
@@ -159,8 +160,9 @@ def mapt_losses(model: MAPT, batch: PairBatch, weights: LossWeights) -> dict[str
         shared.pyramid,
         shared.sizes,
         [t.boxes for t in things],
-        [box_masks(t, 2 * model.appearance.size) for t in things],
+        [masks_in_boxes(t.masks, t.boxes, 2 * model.appearance.size) for t in things],
         torch.cat([torch.zeros_like(moved), moved]),
+        [False] * pairs + [True] * pairs,
     )
     ids = [t.track_ids + (i % pairs) * _ID_RANGE for i, t in enumerate(things)]
     count = sum(len(t.boxes) for t in batch.previous_things)
@@ -188,12 +190,3 @@ def strided_masks(masks: Tensor, size: tuple[int, int], stride: int) -> Tensor:
         return masks.new_zeros(0, size[0] // stride, size[1] // stride, dtype=torch.float32)
     padded = F.pad(masks.float(), (0, size[1] - masks.shape[2], 0, size[0] - masks.shape[1]))
     return F.avg_pool2d(padded[None], stride)[0]
-
-
-def box_masks(things: InstanceTargets, size: int) -> Tensor:
-    """Each instance's mask inside its own box, N x size x size in [0, 1]."""
-    if len(things.boxes) == 0:
-        return things.boxes.new_zeros(0, size, size)
-    index = torch.arange(len(things.boxes), device=things.boxes.device, dtype=things.boxes.dtype)
-    rois = torch.cat([index[:, None], things.boxes], dim=1)
-    return roi_align(things.masks[:, None].to(rois.dtype), rois, size, aligned=True)[:, 0]

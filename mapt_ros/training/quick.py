@@ -22,6 +22,8 @@ from mapt_ros.tracking.config import load_config
 from mapt_ros.training.losses import LossWeights, image_losses, mapt_losses
 from mapt_ros.training.trainer import Frame, fit, make_batch
 
+_MAKERS = ("data", "model", "synthetic", "training")  # the rooms that decide what the weights become
+
 
 class QuickRecipe(BaseModel):
     """The settings of ``config/train/demo.yaml``, explained there."""
@@ -40,14 +42,14 @@ class QuickRecipe(BaseModel):
     seed: int
 
 
-def quick_weights(name: str = "compact") -> Path:
-    """The cached checkpoint of the quick recipe; made first (minutes on two cores) if there is none of this recipe.
+def quick_weights() -> Path:
+    """The cached checkpoint of the quick recipe, under the name of its config; made first (minutes on two cores) if there is none of this recipe.
 
     Raises:
         InputError: the cache folder cannot be written.
     """
     recipe = read_recipe()
-    path = cached_weights(name)
+    path = cached_weights(recipe.config)
     facts = {"made by": "quick recipe on drawn street scenes", "recipe": recipe_hash(recipe)}
     try:
         if read_header(path).facts == facts:
@@ -67,10 +69,12 @@ def read_recipe() -> QuickRecipe:
 
 
 def recipe_hash(recipe: QuickRecipe) -> str:
-    """Changes whenever the recipe or the network's config does."""
+    """Changes whenever the recipe, the network's config or the code that makes weights does."""
     config = load_config(recipe.config)
     text = json.dumps([recipe.model_dump(), config.model_dump(mode="json")], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    package = Path(__file__).parents[1]
+    sources = sorted(path for room in _MAKERS for path in (package / room).glob("*.py"))
+    return hashlib.sha256(b"\0".join([text.encode(), *(path.read_bytes() for path in sources)])).hexdigest()[:12]
 
 
 def train(recipe: QuickRecipe) -> tuple[MAPT, dict]:
@@ -117,14 +121,14 @@ def scene_losses(model: MAPT, recipe: QuickRecipe) -> Iterator[dict[str, Tensor]
         image, labels = frames(1)[0]
         losses, _ = image_losses(
             model,
-            torch.from_numpy(image)[None],
-            semantic_target(labels, classes)[None],
-            [instance_targets(labels, classes)],
+            torch.from_numpy(image)[None].to(model.device),
+            semantic_target(labels, classes)[None].to(model.device),
+            [instance_targets(labels, classes).to(model.device)],
             weights,
         )
         yield losses
     for _ in range(recipe.pair_steps):
-        yield mapt_losses(model, make_batch([tuple(frames(2))], classes), weights)
+        yield mapt_losses(model, make_batch([tuple(frames(2))], classes, model.device), weights)
 
 
 def mirror(pixels: np.ndarray, step: int) -> np.ndarray:

@@ -62,6 +62,22 @@ def test_another_config_is_refused_with_the_setting_that_differs(tiny_config, sa
     assert "motion.stride is 4 in the file, 8 in the config" in refusal(lambda: load_checkpoint(saved, other))
 
 
+def test_what_no_weight_depends_on_may_be_chosen_anew(tiny_config, saved):
+    head = tiny_config.instance.model_copy(update={"detections": 3})
+    other = tiny_config.model_copy(update={"input_height": 64, "instance": head})
+    assert load_checkpoint(saved, other)[0].config == other
+
+
+def test_weights_that_are_not_numbers_are_refused(saved):
+    resave(saved, change=lambda tensors: tensors["motion.mask_kernels"].fill_(float("nan")))
+    assert "'motion.mask_kernels' holds values that are not finite" in refusal(lambda: load_checkpoint(saved))
+
+
+def test_a_header_section_that_is_no_mapping_is_refused(saved):
+    resave(saved, metadata=lambda header: header | {"tracker": "[1]"})
+    assert "tracker is no mapping" in refusal(lambda: read_header(saved))
+
+
 def test_a_missing_tensor_is_named(saved):
     resave(saved, change=lambda tensors: tensors.pop("motion.mask_kernels"))
     assert "tensor 'motion.mask_kernels' is missing" in refusal(lambda: load_checkpoint(saved))

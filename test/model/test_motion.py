@@ -63,6 +63,24 @@ def test_no_mask_is_no_call(head):
     assert head.propagate_masks(field, torch.zeros(0, 8, 8)).shape == (0, 8, 8)
 
 
+@torch.inference_mode()
+def test_offsets_that_are_not_numbers_do_not_end_the_process(head):
+    head.reduce_difference[0].weight.fill_(float("nan"))
+    field = head.field(*torch.randn(2, 1, CHANNELS, 12, 20))
+    assert all(offsets.isfinite().all() for offsets in field.offsets)
+    head.propagate_features(field, torch.randn(1, CHANNELS, 12, 20))
+
+
+def test_a_tap_below_zero_counts_as_zero_and_can_come_back(head):
+    with torch.no_grad():
+        head.mask_kernels[:, 0, 0] = -0.1
+    masks = torch.rand(1, 8, 8)
+    moved = head.propagate_masks(constant_field(head, 0, 0, 8, 8), masks)
+    torch.testing.assert_close(moved, masks, atol=1e-6, rtol=0)
+    moved[0, 3, 3].backward()
+    assert (head.mask_kernels.grad[:, 0, 0] != 0).any()
+
+
 def test_the_head_learns_a_shift(head):
     """Nine cells to the right: within reach of the dilated convolutions, far beyond that of a single tap."""
     torch.manual_seed(1)

@@ -61,7 +61,9 @@ def test_summary_and_pictures_are_there(demo):
     out, summary = demo
     assert json.loads((out / "summary.json").read_text()) == summary
     assert summary["frames_in"] == summary["frames_out"] == FRAMES
-    assert summary["tracks"] >= 2 and summary["id_switches"] >= 0
+    # Far below what was seen (0.55 and 5 of 324): other processors round otherwise, and three minutes are short.
+    assert summary["things_found"] >= 0.25
+    assert summary["tracks"] >= 4 and summary["id_switches"] <= 30
     assert 0 < summary["latency_ms_p50"] <= summary["latency_ms_p95"]
     assert summary["weights"].startswith("compact ") and summary["device"]
     sheet = cv2.imread(str(out / "overlay.png"))
@@ -82,3 +84,18 @@ def test_weights_that_are_none_are_one_line_before_anything_is_written(tmp_path)
     with pytest.raises(InputError, match="not a readable safetensors file"):
         run_demo(tmp_path / "out", weights=broken)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["scene", "summary.json"])
+def test_what_is_not_from_a_demo_is_not_touched(tmp_path, tiny_weights, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "mine.txt").write_text("precious")
+    with pytest.raises(InputError, match="not from a demo"):
+        run_demo(tmp_path, weights=tiny_weights)
+    assert (tmp_path / name / "mine.txt").read_text() == "precious"
+
+
+def test_an_output_that_is_a_file_is_one_line(tmp_path, tiny_weights):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="choose another --out"):
+        run_demo(tmp_path / "file", weights=tiny_weights)

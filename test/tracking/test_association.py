@@ -33,9 +33,10 @@ def test_appearance_first_believes_the_embeddings(mode):
 
 
 def test_simultaneous_weighs_both():
-    assert run(*CROSSED, "simultaneous") == [(0, 0, M, 0.6), (1, 1, M, 0.6)]  # 0.6 + 0.55 beats 0.1 + 0.95
-    stronger = ([[0.4, 0.1], [0.1, 0.4]], [[-0.9, 0.9], [0.9, -0.9]])
-    assert run(*stronger, "simultaneous") == [(0, 1, A, 0.9), (1, 0, A, 0.9)]
+    assert run(*CROSSED, "simultaneous") == [(0, 1, A, 0.9), (1, 0, A, 0.9)]  # 0.9 is 0.8 of the way from 0.5 to 1
+    overlap, similarity = CROSSED
+    weaker = np.where(np.array(similarity) > 0.5, 0.7, similarity)
+    assert run(overlap, weaker, "simultaneous") == [(0, 0, M, 0.6), (1, 1, M, 0.6)]
 
 
 def test_the_second_step_takes_only_what_the_first_left():
@@ -49,6 +50,16 @@ def test_the_second_step_takes_only_what_the_first_left():
 def test_the_assignment_is_the_best_altogether_not_greedy():
     overlap = [[0.9, 0.8], [0.8, 0.0]]
     assert run(overlap, np.zeros((2, 2))) == [(0, 1, M, 0.8), (1, 0, M, 0.8)]
+
+
+@pytest.mark.parametrize("mode", ["combined", "motion"])
+def test_one_sure_pair_is_worth_more_than_two_doubtful_ones(mode):
+    assert run([[0.9, 0.31], [0.31, 0.0]], np.zeros((2, 2)), mode) == [(0, 0, M, 0.9)]
+
+
+@pytest.mark.parametrize("mode", ["appearance", "appearance-first", "simultaneous"])
+def test_one_sure_likeness_is_worth_more_than_two_doubtful_ones(mode):
+    assert run(np.zeros((2, 2)), [[0.97, 0.61], [0.61, 0.1]], mode) == [(0, 0, A, 0.97)]
 
 
 def test_below_the_thresholds_nothing_is_matched():
@@ -66,6 +77,11 @@ def test_classes_never_mix(mode):
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0)])
 def test_nothing_to_match(shape):
     assert run(np.zeros(shape), np.zeros(shape)) == []
+
+
+def test_a_soft_mask_overlaps_itself_completely():
+    masks = np.random.default_rng(0).random((3, 50))
+    np.testing.assert_allclose(np.diag(mask_overlap(masks, masks)), 1)
 
 
 def test_overlap_of_soft_masks_is_iou_where_they_are_hard():

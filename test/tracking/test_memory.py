@@ -73,6 +73,16 @@ def test_velocity_is_in_pixels_per_second_and_spans_the_gap():
     assert history[3][0].vx == pytest.approx(10.0)
 
 
+def test_a_first_velocity_is_not_mixed_with_the_unknown_one_before():
+    config = CONFIG.model_copy(update={"confirm_after": 1})
+    after_gap = life(True, False, True, config=config)[-1][0]
+    assert (after_gap.track_id, after_gap.vx) == (1, pytest.approx(10.0))
+    first = update([], [seen_at(0)], [], 1, None, config)
+    second = update(first.tracks, [seen_at(5)], [match(0, 0)], 2, 0, config)
+    third = update(second.tracks, [seen_at(15)], [match(0, 0)], 2, SECOND, config)
+    assert third.tracks[0].instance.vx == pytest.approx(10.0)
+
+
 def test_without_stamps_there_is_no_velocity():
     first = update([], [seen_at(0)], [], 1, None, CONFIG)
     second = update(first.tracks, [seen_at(30)], [match(0, 0)], first.next_id, None, CONFIG)

@@ -56,6 +56,12 @@ def test_a_propagated_mask_that_fits_costs_least():
     assert motion_loss(torch.zeros(0, 8, 8), torch.zeros(0, 8, 8)).item() == 0
 
 
+def test_the_motion_loss_pulls_hardest_where_the_mask_is_all_wrong():
+    propagated = torch.zeros(1, 4, 4, requires_grad=True)
+    motion_loss(propagated, torch.ones(1, 4, 4)).backward()
+    assert (propagated.grad < -1).all()
+
+
 def test_embeddings_of_a_track_shall_be_alike_and_others_not():
     a, b, c = torch.eye(3)
     ids = torch.tensor([4, 7])
@@ -111,6 +117,15 @@ def test_training_on_one_pair_lowers_every_loss(tiny_network, pair):
     assert last["motion"] < first["motion"]
     assert last["appearance"] < first["appearance"]
     assert not tiny_network.training
+
+
+def test_a_gradient_that_is_not_a_number_stops_before_it_reaches_the_weights(tiny_network):
+    weight = tiny_network.semantic.classifier.weight
+    before = weight.detach().clone()
+    loss = torch.sqrt((weight * 0).sum())  # finite, with an infinite slope
+    with pytest.raises(FloatingPointError, match="step 0: the gradient"):
+        fit(tiny_network, iter([{"semantic": loss}]), 1, show_progress=False)
+    assert torch.equal(weight, before)
 
 
 def test_a_loss_that_is_not_a_number_stops_with_the_step(tiny_network, pair):
