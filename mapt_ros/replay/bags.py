@@ -3,7 +3,7 @@
 import re
 import shutil
 import tempfile
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from tqdm import tqdm
 
 from mapt_ros.errors import InputError
+from mapt_ros.replay.files import writing
 from mapt_ros.replay.kitti import ImageSequence, find_calibration, find_sequences, read_calibration
 from mapt_ros.replay.sources import read_image
 from mapt_ros.replay.typestore import typestore
@@ -62,23 +63,25 @@ class StagedBag:
             raise InputError(f"storage {storage!r} is not one of {', '.join(_STORAGES)}")
         if self.out.exists():
             raise InputError(f"{self.out}: exists already; name another bag or remove it")
-        try:
+        with writing(self.out):
             self.out.parent.mkdir(parents=True, exist_ok=True)
             # The staging folder holds a folder of the final name, since the files inside are named after it.
             self._staging = Path(tempfile.mkdtemp(prefix=f".{self.out.name}.", dir=self.out.parent))
-        except OSError as error:
-            raise InputError(f"{self.out}: cannot be written ({error.strerror})") from None
-        self._writer = Writer(
-            self._staging / self.out.name, version=_METADATA_VERSION, storage_plugin=_STORAGES[storage]
-        )
-        self._writer.open()
+            self._writer = Writer(
+                self._staging / self.out.name, version=_METADATA_VERSION, storage_plugin=_STORAGES[storage]
+            )
+            try:
+                self._writer.open()
+            except BaseException:
+                self.discard()
+                raise
         self._connections: dict[str, Connection] = {}
 
     def write(self, topic: str, message: object, recorded_ns: int) -> None:
         """Adds one message of a rosbags dataclass type, recorded at a time in ns.
 
         Raises:
-            InputError: ``topic`` is not a full ROS topic name.
+            InputError: ``topic`` is not a full ROS topic name, or the disk is full.
         """
         msgtype = message.__msgtype__
         self.write_serialized(topic, msgtype, typestore().serialize_cdr(message, msgtype), recorded_ns)
@@ -88,22 +91,34 @@ class StagedBag:
         if topic not in self._connections:
             if not _TOPIC.fullmatch(topic):
                 raise InputError(f"topic {topic!r} is not a full ROS topic name such as /camera/image_raw")
-            self._connections[topic] = self._writer.add_connection(
-                topic, msgtype, typestore=typestore(), offered_qos_profiles=[_RELIABLE]
-            )
-        self._writer.write(self._connections[topic], recorded_ns, data)
+            with writing(self.out):
+                self._connections[topic] = self._writer.add_connection(
+                    topic, msgtype, typestore=typestore(), offered_qos_profiles=[_RELIABLE]
+                )
+        with writing(self.out):
+            self._writer.write(self._connections[topic], recorded_ns, data)
         self.messages += 1
 
     def commit(self) -> None:
-        """Completes the bag under its final name."""
-        self._writer.close()
-        (self._staging / self.out.name).rename(self.out)
-        self._staging.rmdir()
+        """Completes the bag under its final name.
+
+        Raises:
+            InputError: the disk is full, or the name is taken by now; nothing is left behind.
+        """
+        with writing(self.out):
+            try:
+                self._writer.close()
+                (self._staging / self.out.name).rename(self.out)
+            except BaseException:
+                self.discard()
+                raise
+            self._staging.rmdir()
 
     def discard(self) -> None:
         """Leaves nothing behind."""
-        self._writer.abort()
-        shutil.rmtree(self._staging)
+        with suppress(Exception):  # a writer on a full disk fails once more when it is told to stop
+            self._writer.abort()
+        shutil.rmtree(self._staging, ignore_errors=True)
 
 
 class BagWriter(AbstractContextManager):

@@ -1,10 +1,12 @@
 """Where offline results go: KITTI-STEP maps, tracks.jsonl, an overlay video, a rosbag2 of PanopticFrame messages.
 
 Every sink takes frame after frame and is closed once, also when the run breaks off: what was taken is then in place
-under its final name, and nothing else is.
+under its final name, and nothing else is. Where a disk is full or a folder cannot be written, making a sink, ``write``
+and ``close`` raise InputError.
 """
 
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -20,6 +22,7 @@ from PIL import Image
 from mapt_ros.data.labels import LABEL_DIVISOR, ClassSet, labels_to_step_png
 from mapt_ros.errors import InputError
 from mapt_ros.replay.bags import StagedBag, header_message, image_message
+from mapt_ros.replay.files import partial_name, write_beside, writing
 from mapt_ros.replay.kitti import KITTI_PERIOD_NS, safe_name
 from mapt_ros.replay.sources import SourceFrame
 from mapt_ros.replay.typestore import typestore
@@ -49,12 +52,13 @@ class StepSink:
         """Writes one PNG.
 
         Raises:
-            InputError: a track id does not fit into 16 bits.
+            InputError: a track id does not fit into 16 bits, or the file cannot be written.
         """
         png = io.BytesIO()
         Image.fromarray(labels_to_step_png(frame.labels)).save(png, "PNG")
         folder = self._root / safe_name(sequence)
-        folder.mkdir(parents=True, exist_ok=True)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         write_beside(folder / f"{source.index:06d}.png", png.getvalue())
 
     def close(self) -> None:
@@ -66,7 +70,10 @@ class TracksSink:
 
     def __init__(self, out: Path) -> None:
         self._path = out / "tracks.jsonl"
-        self._file = _partial(self._path).open("w")
+        self._whole = 0  # bytes of the lines that are complete
+        with writing(self._path):
+            # Without a buffer, so that what a full disk refuses is known at once and cut off again.
+            self._file = partial_name(self._path).open("wb", buffering=0)
 
     def write(self, sequence: str, source: SourceFrame, frame: PanopticFrame, processing_ms: float) -> None:
         line = {
@@ -77,11 +84,17 @@ class TracksSink:
             "epoch": frame.epoch,
             "instances": [_as_json(instance) for instance in frame.instances],
         }
-        self._file.write(json.dumps(line) + "\n")
+        data = (json.dumps(line) + "\n").encode()
+        with writing(self._path):
+            if self._file.write(data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._whole += len(data)
 
     def close(self) -> None:
-        self._file.close()
-        _partial(self._path).replace(self._path)
+        with writing(self._path):
+            self._file.truncate(self._whole)
+            self._file.close()
+            partial_name(self._path).replace(self._path)
 
 
 class VideoSink:
@@ -100,7 +113,7 @@ class VideoSink:
         self._stream: av.VideoStream | None = None
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = av.open(str(_partial(self._path)), "w")
+            self._container = av.open(str(partial_name(self._path)), "w")
         except (av.FFmpegError, OSError, ValueError) as error:
             raise InputError(
                 f"{path}: no video can be written there ({error}); a name such as out.mp4 will do"
@@ -119,16 +132,20 @@ class VideoSink:
         self._last_stamp_ns = source.stamp_ns
         video_frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
         video_frame.pts, video_frame.time_base = self._pts, _MILLISECONDS
-        self._container.mux(self._stream.encode(video_frame))
+        with writing(self._path):
+            self._container.mux(self._stream.encode(video_frame))
 
     def close(self) -> None:
-        if self._stream is not None:
-            self._container.mux(self._stream.encode())
-        self._container.close()
-        if self._stream is None:
-            _partial(self._path).unlink(missing_ok=True)
-        else:
-            _partial(self._path).replace(self._path)
+        partial = partial_name(self._path)
+        with writing(self._path):
+            try:
+                if self._stream is not None:
+                    self._container.mux(self._stream.encode())
+                self._container.close()
+                if self._stream is not None:
+                    partial.replace(self._path)
+            finally:  # without its end a video cannot be played
+                partial.unlink(missing_ok=True)
 
     def _add_stream(self, picture: np.ndarray) -> av.VideoStream:
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
@@ -158,17 +175,6 @@ class BagSink:
             self._bag.commit()
         else:
             self._bag.discard()
-
-
-def write_beside(path: Path, data: bytes) -> None:
-    """Writes a file under a hidden name beside its place, then moves it there."""
-    _partial(path).write_bytes(data)
-    _partial(path).replace(path)
-
-
-def _partial(path: Path) -> Path:
-    # The suffix stays last, because FFmpeg goes by it; the process id keeps two runs apart.
-    return path.with_name(f".{os.getpid()}.partial.{path.name}")
 
 
 def _as_json(instance: TrackedInstance) -> dict:

@@ -4,7 +4,7 @@ import json
 import operator
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from mapt_ros.data.labels import ClassSet
 from mapt_ros.errors import InputError, first_line
-from mapt_ros.replay.sinks import BagSink, Sink, StepSink, TracksSink, VideoSink, write_beside
+from mapt_ros.replay.files import write_beside, writing
+from mapt_ros.replay.sinks import BagSink, Sink, StepSink, TracksSink, VideoSink
 from mapt_ros.replay.sources import Source, open_sources
 from mapt_ros.tracking.frame import PanopticFrame
 from mapt_ros.tracking.stamps import judge_stamp
@@ -57,8 +58,8 @@ def track_source(
         The summary, as in ``summary.json``.
 
     Raises:
-        InputError: nothing to read, results already there, or an image that cannot be read on the way. In the last
-            case the frames before it are kept, and ``summary.json`` says what broke off.
+        InputError: nothing to read, results already there, or on the way an image that cannot be read or a file that
+            cannot be written. In the last cases the frames before are kept, and ``summary.json`` says what broke off.
     """
     from mapt_ros.tracking.tracker import PanopticTracker
 
@@ -103,20 +104,15 @@ def track_sequences(
     _claim(out)
     sinks = _open_sinks(out, tracker.classes, video, bag)
     run = _Run(tracker)
-    broke_off: str | None = None
-    try:
-        run.over(sources, sinks)
-    except BaseException as error:
-        broke_off = first_line(error)
-        raise
-    finally:
-        for sink in sinks:
-            sink.close()
-        warnings = [warning for source in sources for warning in source.warnings]
-        summary = {**(facts or {}), "complete": broke_off is None, **run.summary(), "warnings": warnings}
-        if broke_off is not None:
-            summary["broke_off"] = broke_off
-        write_beside(out / "summary.json", (json.dumps(summary, indent=2) + "\n").encode())
+    problems = _attempt([lambda: run.over(sources, sinks)]) + _attempt([sink.close for sink in sinks])
+    warnings = [warning for source in sources for warning in source.warnings]
+    summary = {**(facts or {}), "complete": not problems, **run.summary(), "warnings": warnings}
+    if problems:
+        summary["broke_off"] = first_line(problems[0])
+    text = json.dumps(summary, indent=2) + "\n"
+    problems += _attempt([lambda: write_beside(out / "summary.json", text.encode())])
+    if problems:
+        raise problems[0]
     return summary
 
 
@@ -169,25 +165,37 @@ class _Run:
         }
 
 
+def _attempt(steps: Iterable[Callable[[], object]]) -> list[BaseException]:
+    """Takes every step, whatever becomes of those before it; what was raised, in order."""
+    problems: list[BaseException] = []
+    for step in steps:
+        try:
+            step()
+        except BaseException as error:  # noqa: BLE001 - Ctrl-C too must leave the results closed; the caller raises it
+            problems.append(error)
+    return problems
+
+
 def _open_sinks(out: Path, classes: ClassSet, video: Path | None, bag: Path | None) -> list[Sink]:
-    sinks: list[Sink] = []
+    sinks: list[Sink] = [StepSink(out)]
     try:
         if video is not None:
             sinks.append(VideoSink(video, classes))
         if bag is not None:
             sinks.append(BagSink(bag))
+        sinks.append(TracksSink(out))  # last: closed without a frame, it would leave an empty file
     except InputError:
-        for sink in sinks:
-            sink.close()
+        _attempt([sink.close for sink in sinks])
         raise
-    return [StepSink(out), TracksSink(out), *sinks]
+    return sinks
 
 
 def _claim(out: Path) -> None:
     """Makes the output folder; refuses one with earlier results, whose leftovers would pass for this run's."""
-    for name in ("panoptic_maps", "tracks.jsonl", "summary.json"):
-        if (out / name).exists():
-            raise InputError(f"{out}: already holds {name} of an earlier run; name another folder or remove it")
+    with writing(out):
+        for name in ("panoptic_maps", "tracks.jsonl", "summary.json"):
+            if (out / name).exists():
+                raise InputError(f"{out}: already holds {name} of an earlier run; name another folder or remove it")
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

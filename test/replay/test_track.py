@@ -2,7 +2,9 @@
 
 import json
 import os
+import resource
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -145,6 +147,68 @@ def test_a_wrong_output_is_refused_before_anything_is_written(save, pictures, tm
         track_sequences(sources, colour_tracker(), tmp_path / "images/val/0002/000000.png")
 
 
+@pytest.fixture
+def small_disk():
+    """Lets no file of this process grow beyond so many bytes, which fails as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("extra", [{}, {"video": "a.mp4", "bag": "bag"}], ids=["maps", "video and bag too"])
+def test_a_folder_that_cannot_be_written_is_told_before_the_first_frame(
+    save, pictures, tmp_path, colour_tracker, extra
+):
+    class Untouched(colour_tracker):
+        def __call__(self, image_rgb, stamp_ns=None):
+            raise AssertionError("an image was tracked")
+
+    others = {name: tmp_path / "others" / path for name, path in extra.items()}
+    with pytest.raises(InputError, match=r"/proc/sys/tracks\.jsonl: cannot be written \(") as error:
+        track_sequences(open_sources(save("drive", pictures)), Untouched(), Path("/proc/sys"), **others)
+    assert "\n" not in str(error.value)
+    assert not extra or list((tmp_path / "others").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "full"), [(100, "panoptic_maps/drive/000000.png"), (1000, "tracks.jsonl")], ids=["map", "tracks"]
+)
+def test_a_full_disk_keeps_the_finished_frames_and_is_told_in_one_line(
+    save, pictures, tmp_path, colour_tracker, small_disk, size, full
+):
+    sources, out = open_sources(save("drive", pictures)), tmp_path / "out"
+    small_disk(size)
+    with pytest.raises(InputError, match=r"cannot be written \(") as error:
+        track_sequences(sources, colour_tracker(), out)
+    assert str(error.value).startswith(f"{out}/{full}: ")
+    lines = _lines(out)  # none of them is cut
+    assert [line["index"] for line in lines] == list(range(len(lines)))
+    for file in out.rglob("*.png"):
+        read_image(file)
+    assert not [f for f in out.rglob("*") if f.name.startswith(".")]
+    if size == 1000:
+        assert 0 < len(lines) < 6
+        summary = json.loads((out / "summary.json").read_text())
+        assert (summary["complete"], summary["frames"]) == (False, len(lines))
+        assert summary["broke_off"] == str(error.value)
+
+
+@pytest.mark.parametrize("storage", ["video", "bag"])
+def test_one_output_that_cannot_be_completed_does_not_cost_the_others(
+    save, larger, tmp_path, colour_tracker, small_disk, storage
+):
+    sources, out = open_sources(save("drive", larger)), tmp_path / "out"
+    name = {"video": "overlay.mp4", "bag": "panoptic"}[storage]
+    small_disk(3000)
+    with pytest.raises(InputError, match=rf"{name}: cannot be written \("):
+        track_sequences(sources, colour_tracker(), out, **{storage: out / name})
+    summary = json.loads((out / "summary.json").read_text())
+    assert not summary["complete"] and name in summary["broke_off"]
+    assert len(_lines(out)) >= summary["frames"]
+    assert len(list((out / "panoptic_maps" / "drive").iterdir())) >= summary["frames"]
+    assert sorted(f.name for f in out.iterdir()) == ["panoptic_maps", "summary.json", "tracks.jsonl"]
+
+
 def test_one_bag_takes_one_sequence(save, pictures, tmp_path, colour_tracker):
     save("images/val/0002", pictures[:1])
     save("images/val/0006", pictures[:1])
@@ -207,6 +271,13 @@ def test_the_command_prints_its_summary_as_json(ros1_bag, larger, tmp_path, tiny
     assert json.loads(stdout) == json.loads((out / "summary.json").read_text())
     assert BagReader(out / "panoptic").topics["/mapt/panoptic"].count == 6
     assert len(list(open_sources(out / "overlay.mp4")[0])) == 6
+
+
+def test_the_command_tells_a_folder_that_cannot_be_written_in_one_line(save, pictures, tiny_weights, mapt):
+    code, stdout, stderr = mapt("track", save("drive", pictures), "--out", "/proc/sys", "--weights", tiny_weights)
+    assert (code, stdout) == (2, "")
+    assert stderr.startswith("mapt: /proc/sys/tracks.jsonl: cannot be written (")
+    assert len(stderr.splitlines()) == 1
 
 
 def test_missing_weights_leave_no_output_folder(save, pictures, tmp_path, mapt):
