@@ -21,6 +21,9 @@ else:
     from backports import zstd
 
 
+_PAGE_SIZES = [512 << i for i in range(8)]  # those that SQLite knows
+
+
 class BagMessage(NamedTuple):
     """One recorded message: topic, type (``sensor_msgs/msg/Image``), time of recording in ns, serialized bytes."""
 
@@ -39,14 +42,14 @@ def scan(path: Path) -> Iterator[BagMessage]:
         with path.open("rb") as file:
             try:
                 yield from _scan_mcap(file) if suffix == ".mcap" else _scan_ros1(file)
-            # What a cut leaves behind: half a record, half a compressed block, a length that cannot be.
-            except (EOFError, struct.error, ValueError, KeyError, OSError, RuntimeError, MemoryError, zstd.ZstdError):
+            # Half a record, half a compressed block, a length that cannot be, an empty field: damage has many types.
+            except Exception:  # noqa: BLE001
                 return
 
 
 def _exactly(file: BinaryIO, size: int) -> bytes:
-    data = file.read(size)
-    if len(data) < size:
+    data = file.read(size) if size >= 0 else b""
+    if len(data) != size:
         raise EOFError
     return data
 
@@ -168,7 +171,10 @@ def _scan_sqlite(path: Path) -> Iterator[BagMessage]:
     if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
         return
     (page_size,) = struct.unpack(">H", header[16:18])
-    pages = _WholePages(65536 if page_size == 1 else page_size)
+    page_size = 65536 if page_size == 1 else page_size
+    if page_size not in _PAGE_SIZES:
+        return
+    pages = _WholePages(page_size)
     database = None
     try:
         flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI

@@ -1,6 +1,7 @@
 """Bags of every kind are read; of a damaged one, all that its format still allows, and the rest is said."""
 
 import bz2
+import struct
 
 import numpy as np
 import pytest
@@ -129,3 +130,61 @@ def test_a_scan_stops_quietly_wherever_a_bag_is_cut(ros1_bag, ros2_bag, pictures
         path.write_bytes(data[:size])
         found = [(m.recorded_ns, bytes(m.data)) for m in scan(path)]
         assert found == whole[: len(found)]
+
+
+@pytest.mark.parametrize("length", [0xFFFFFFFFFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 1 << 40])
+def test_an_mcap_record_of_impossible_length_ends_the_scan_there(ros2_bag, pictures, length):
+    path = _storage(ros2_bag(pictures))
+    path.write_bytes(path.read_bytes()[:-1000])  # without its index, so that the records are gone through
+    whole = list(scan(path))
+    with path.open("ab") as file:
+        file.write(struct.pack("<BQ", 0x05, length) + b"rest")
+    assert len(list(scan(path))) == len(whole) > 0
+    path.write_bytes(b"\x89MCAP0\r\n" + struct.pack("<BQ", 0x01, length) + b"rest")
+    with pytest.raises(InputError, match="no message can be read"):
+        BagReader(path)
+
+
+@pytest.mark.parametrize("length", [0, 0xFFFFFFFFFFFFFFFF])
+@pytest.mark.parametrize("field", ["chunk", "records"])
+def test_an_mcap_chunk_of_impossible_length_ends_the_scan_there(tmp_path, field, length):
+    lengths = {"chunk": 60, "records": 12, field: length}
+    chunk = struct.pack("<QQQIIQ", 0, 0, 0, 0, 0, lengths["records"]) + bytes(12)
+    path = tmp_path / "broken.mcap"
+    path.write_bytes(b"\x89MCAP0\r\n" + struct.pack("<BQ", 0x06, lengths["chunk"]) + chunk)
+    assert list(scan(path)) == []
+
+
+@pytest.mark.parametrize("page_size", [0, 3, 1000])
+def test_a_db3_of_impossible_page_size_is_refused_in_one_line(ros2_bag, pictures, page_size):
+    path = _storage(ros2_bag(pictures, "sqlite3"))
+    data = bytearray(path.read_bytes())
+    data[16:18] = struct.pack(">H", page_size)
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="no message can be read") as error:
+        BagReader(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_ros1_record_without_an_operation_ends_the_scan_there(ros1_bag, pictures):
+    path = ros1_bag(pictures)
+    with path.open("ab") as file:
+        file.write(struct.pack("<II", 7, 3) + b"op=" + struct.pack("<I", 0))
+    assert len(list(scan(path))) == 6
+
+
+@pytest.mark.parametrize("kind", ["ros1", "mcap", "sqlite3"])
+def test_damage_anywhere_never_raises_anything_but_one_line(ros1_bag, ros2_bag, pictures, kind):
+    small = [p[:4, :6] for p in pictures]
+    path = ros1_bag(small) if kind == "ros1" else _storage(ros2_bag(small, kind))
+    data = path.read_bytes()
+    for start in range(0, min(len(data), 6000), 97):
+        for filling in (b"\x00", b"\xff"):
+            path.write_bytes(data[:start] + filling * 8 + data[start + 8 :])
+            try:
+                bag = BagReader(path)
+            except InputError as error:
+                assert "\n" not in str(error)
+                continue
+            for topic in bag.topics:
+                list(bag.messages(topic))
