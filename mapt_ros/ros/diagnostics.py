@@ -91,12 +91,19 @@ class StreamStatistics:
             )
 
 
-def stream_status(name: str, report: StreamReport, *, hardware: str, topic: str, publishers: int) -> DiagnosticStatus:
-    """The diagnostic of one camera: an error where images could not be used, a warning where none come or many go."""
+def stream_status(
+    name: str, report: StreamReport, *, hardware: str, topic: str, publishers: int, enabled: bool = True
+) -> DiagnosticStatus:
+    """The diagnostic of one camera: an error where images could not be used, a warning where none come or many go.
+
+    A camera that was disabled on purpose is no fault, whatever its topic does.
+    """
     rate = report.published / report.seconds if report.seconds > 0 else 0.0
     status = DiagnosticStatus(name=name, hardware_id=hardware, level=DiagnosticStatus.OK)
     if report.error_is_new:
         status.level, status.message = DiagnosticStatus.ERROR, report.last_error
+    elif not enabled:
+        status.message = "disabled: images are ignored"
     elif report.received == 0:
         status.level = DiagnosticStatus.WARN
         status.message = f"no images on {topic} ({publishers} publisher{'' if publishers == 1 else 's'})"

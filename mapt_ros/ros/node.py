@@ -70,6 +70,7 @@ class MaptNode(LifecycleNode):
         self._classes_publisher = None
         self._jump_handle = None
         self._enabled = True
+        self._finalized = False
         self._problem = ""
         self._epochs: dict[str, int] = {}  # of cameras that were configured before: their ids must not come again
         self._from_config: set[str] = set()  # tracker settings that the weights' config decided, not the user
@@ -123,6 +124,7 @@ class MaptNode(LifecycleNode):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Ends everything."""
         self.close()
+        self._finalized = True
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -265,7 +267,7 @@ class MaptNode(LifecycleNode):
 
     def _publish_diagnostics(self) -> None:
         name = self.get_fully_qualified_name().lstrip("/")
-        state = "active" if self._worker is not None else "inactive" if self._tracker is not None else "unconfigured"
+        state = self._state()
         device = str(self._tracker.device) if self._tracker is not None else ""
         weights = f"{self._tracker.weights_name} {self._tracker.weights_hash}" if self._tracker is not None else ""
         array = DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()))
@@ -278,10 +280,19 @@ class MaptNode(LifecycleNode):
                     hardware=device,
                     topic=channel.image_topic,
                     publishers=channel.publisher_count(),
+                    enabled=channel.enabled,
                 )
                 for channel in self._channels
             ]
         self._diagnostics.publish(array)
+
+    def _state(self) -> str:
+        """The lifecycle state's name; rclpy keeps its own to itself."""
+        if self._finalized:
+            return "finalized"
+        if self._worker is not None:
+            return "active"
+        return "inactive" if self._tracker is not None else "unconfigured"
 
 
 def main(argv: list[str] | None = None) -> int:

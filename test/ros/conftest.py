@@ -192,6 +192,11 @@ class Bench:
                     return {value.key: value.value for value in status.values}.get(key)
         return None
 
+    def status(self, name: str):
+        """The latest diagnostics of one name, level and message included; None before they come."""
+        found = [status for report in self.reports[-1:] for status in report.status if status.name == name]
+        return found[0] if found else None
+
     def close(self) -> None:
         if self.tracker is not None:
             self.tracker.gate.set()

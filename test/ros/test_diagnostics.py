@@ -9,8 +9,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from mapt_ros.ros.diagnostics import CauseLog, StreamStatistics, memory_megabytes, node_status, stream_status
 
 
-def status_of(statistics: StreamStatistics) -> DiagnosticStatus:
-    return stream_status("mapt: camera", statistics.report(), hardware="cpu", topic="/image", publishers=1)
+def status_of(statistics: StreamStatistics, **options) -> DiagnosticStatus:
+    return stream_status("mapt: camera", statistics.report(), hardware="cpu", topic="/image", publishers=1, **options)
 
 
 def values_of(status: DiagnosticStatus) -> dict[str, str]:
@@ -21,6 +21,14 @@ def test_silent_camera_is_a_warning_that_names_its_topic():
     status = status_of(StreamStatistics())
     assert status.level == DiagnosticStatus.WARN
     assert status.message == "no images on /image (1 publisher)"
+
+
+def test_camera_that_was_disabled_is_no_fault_unless_an_image_failed_before():
+    status = status_of(StreamStatistics(), enabled=False)
+    assert (status.level, status.message) == (DiagnosticStatus.OK, "disabled: images are ignored")
+    statistics = StreamStatistics()
+    statistics.drop("failed", "/image: tracking failed")
+    assert status_of(statistics, enabled=False).level == DiagnosticStatus.ERROR
 
 
 def test_latencies_are_percentiles_of_each_stage():

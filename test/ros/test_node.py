@@ -5,6 +5,7 @@ from array import array
 import cv2
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from mapt_ros.msg import ClassMap
@@ -170,6 +171,16 @@ def test_disabled_node_ignores_images_until_enabled_again(bench):
     assert node.call(SetBool, "/mapt/set_enabled", SetBool.Request(data=True)).success
     camera.publish(node.image(STAMPS[1]))
     node.expect(STAMPS[1:2])
+
+
+def test_disabled_node_says_so_instead_of_missing_images(bench):
+    node = bench()
+    node.camera()
+    assert node.call(SetBool, "/mapt/set_enabled", SetBool.Request(data=False)).success
+    node.reports.clear()
+    node.wait_until(lambda: node.status("mapt: camera"), "diagnostics")
+    status = node.status("mapt: camera")
+    assert (status.level, status.message) == (DiagnosticStatus.OK, "disabled: images are ignored")
 
 
 @pytest.mark.parametrize(
@@ -379,6 +390,20 @@ def test_node_that_does_not_start_itself_waits_for_its_transitions(bench):
     camera.publish(node.image(STAMPS[1]))
     frames = node.expect(STAMPS[:2])
     assert [(frame.epoch, frame.sequence) for frame in frames] == [(0, 0), (1, 0)]
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_node_that_was_shut_down_says_that_it_is_finalized(bench, active):
+    node = bench(autostart=active)
+    if active:
+        node.camera()
+    assert transition(
+        node, Transition.TRANSITION_ACTIVE_SHUTDOWN if active else Transition.TRANSITION_UNCONFIGURED_SHUTDOWN
+    )
+    assert state(node) == State.PRIMARY_STATE_FINALIZED
+    node.reports.clear()
+    node.wait_until(lambda: node.status("mapt"), "diagnostics")
+    assert node.status("mapt").message == node.diagnostic("mapt", "state") == "finalized"
 
 
 def test_ids_of_an_earlier_configuration_never_come_again(bench):
