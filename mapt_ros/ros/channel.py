@@ -63,7 +63,7 @@ class CameraChannel:
         self._warn = warn
         self._inbox: Inbox | None = None
         self._last_ns: int | None = None
-        self._frame_id = ""
+        self._header = Header()  # of the last image, in the worker's thread
         self._camera_matrix = None
         self._trails = Trails()
         self._subscriptions = []
@@ -176,15 +176,14 @@ class CameraChannel:
         Raises:
             ImageError: the message is broken.
         """
-        self._frame_id = message.header.frame_id
+        self._header = message.header
         return decode_image(message) if isinstance(message, Image) else decode_compressed(message)
 
     def restart(self) -> None:
-        """Forgets the tracks and takes their markers away."""
+        """Forgets the tracks and takes their markers away, under the header of the last image they stood in."""
         self.state.reset()
         if self._markers.get_subscription_count():
-            header = Header(frame_id=self._frame_id, stamp=self._node.get_clock().now().to_msg())
-            self._markers.publish(clear_markers(header))
+            self._markers.publish(clear_markers(self._header))
 
     def publish(self, frame: PanopticFrame, image: np.ndarray, header: Header, taken_s: float) -> None:
         """Sends a frame, and its overlay, label map and markers to whoever listens.

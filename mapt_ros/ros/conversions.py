@@ -157,10 +157,9 @@ def decode_panoptic(message: PanopticFrameMessage) -> PanopticFrame:
     return PanopticFrame(labels, instances, stamp_to_ns(message.header), message.sequence, message.epoch)
 
 
-def encode_classes(classes: ClassSet, header: Header, *, weights: str, weights_hash: str) -> ClassMap:
-    """The message that says what the class ids mean and which weights are at work."""
+def encode_classes(classes: ClassSet, *, weights: str, weights_hash: str) -> ClassMap:
+    """The message that says what the class ids mean and which weights are at work; it belongs to no image."""
     return ClassMap(
-        header=header,
         classes=[
             ClassInfoMessage(
                 id=c.id,

@@ -153,9 +153,8 @@ class MaptNode(LifecycleNode):
         self._show_settings_from_config()
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._classes_publisher = self.create_publisher(ClassMap, "~/classes", latched)
-        header = Header(stamp=self.get_clock().now().to_msg())
         self._classes_publisher.publish(
-            encode_classes(tracker.classes, header, weights=tracker.weights_name, weights_hash=tracker.weights_hash)
+            encode_classes(tracker.classes, weights=tracker.weights_name, weights_hash=tracker.weights_hash)
         )
         for index, name in enumerate(parameters.cameras):
             state = tracker.new_state()

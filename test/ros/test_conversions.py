@@ -263,11 +263,12 @@ def test_large_arrays_reach_the_message_as_bytes_at_once():
 
 
 def test_class_map_tells_names_kinds_colours_and_weights():
-    made = encode_classes(KITTI_STEP, header(), weights="compact", weights_hash="0123456789ab")
+    made = encode_classes(KITTI_STEP, weights="compact", weights_hash="0123456789ab")
     assert [c.name for c in made.classes if c.is_thing] == ["person", "car"]
     road = made.classes[0]
     assert (road.color.r, road.color.g, road.color.a) == pytest.approx((128 / 255, 64 / 255, 1.0))
     assert (made.weights, made.weights_hash) == ("compact", "0123456789ab")
+    assert made.header == Header()
 
 
 def test_stamp_is_whole_nanoseconds():

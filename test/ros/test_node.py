@@ -126,6 +126,7 @@ def test_classes_reach_a_listener_that_comes_late(bench):
     node.wait_until(lambda: classes, "the class map")
     assert [c.name for c in classes[0].classes if c.is_thing] == ["person", "car"]
     assert (classes[0].weights, classes[0].weights_hash) == ("stand-in", "0123456789ab")
+    assert node.stamp_of(classes[0]) == 0  # known before any image
 
 
 def test_reset_begins_an_epoch_and_clears_the_markers(bench):
@@ -139,6 +140,7 @@ def test_reset_begins_an_epoch_and_clears_the_markers(bench):
     # Without any further image, so that a camera that stopped leaves no ghosts.
     node.wait_until(lambda: markers, "the cleared markers")
     assert [m.action for m in markers[-1].markers] == [Marker.DELETEALL]
+    assert markers[-1].markers[0].header == node.image(STAMPS[0]).header  # never now()
     camera.publish(node.image(STAMPS[1]))
     frames = node.expect(STAMPS[:2])
     assert [(frame.epoch, frame.sequence) for frame in frames] == [(0, 0), (1, 0)]
