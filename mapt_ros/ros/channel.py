@@ -99,7 +99,13 @@ class CameraChannel:
                 event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible_qos),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             ),
-            self._node.create_subscription(CameraInfo, self._info_topic, self.on_camera_info, qos_profile_sensor_data),
+            self._node.create_subscription(
+                CameraInfo,
+                self._info_topic,
+                self.on_camera_info,
+                qos_profile_sensor_data,
+                qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            ),
         ]
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from mapt_ros.msg import ClassMap
 from mapt_ros.msg import PanopticFrame as PanopticFrameMessage
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import SetBool, Trigger
@@ -318,6 +318,13 @@ def test_quality_of_service_can_be_overridden(bench):
     node = bench(drop_policy="none", args=["-p", "qos_overrides./image.subscription.reliability:=best_effort"])
     node.camera(qos=qos_profile_sensor_data).publish(node.image(STAMPS[0]))
     node.expect(STAMPS[:1])
+
+
+def test_quality_of_service_of_camera_info_can_be_overridden_too(bench):
+    node = bench(args=["-p", "qos_overrides./camera_info.subscription.reliability:=reliable"])
+    node.camera(CameraInfo, "/camera_info")
+    (asked,) = node.client.get_subscriptions_info_by_topic("/camera_info")
+    assert asked.qos_profile.reliability == ReliabilityPolicy.RELIABLE
 
 
 def test_tracker_settings_and_overlay_scale_change_while_running(bench):
