@@ -145,7 +145,8 @@ class _Run:
                 self._tracker.reset()
             last_ns = item.stamp_ns
             began = time.perf_counter()
-            frame = self._tracker(item.image, item.stamp_ns)
+            # As in the node: a stamp of zero is a driver that does not stamp.
+            frame = self._tracker(item.image, item.stamp_ns or None)
             elapsed_ms = (time.perf_counter() - began) * 1000
             for sink in sinks:
                 sink.write(source.sequence, item, frame, elapsed_ms)

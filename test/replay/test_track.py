@@ -83,6 +83,24 @@ def test_stamps_decide_as_in_the_node(tmp_path, pictures, colour_tracker):
     assert summary["dropped"] == 2
 
 
+def test_a_stamp_of_zero_is_none_to_the_tracker_as_in_the_node_and_stays_in_the_results(
+    save, pictures, tmp_path, colour_tracker
+):
+    given = []
+
+    class Noting(colour_tracker):
+        def __call__(self, image_rgb, stamp_ns=None):
+            given.append(stamp_ns)
+            return super().__call__(image_rgb, stamp_ns)
+
+    folder = save("drive", pictures[:3])  # without stamps of its own: ten frames a second from zero
+    track_sequences(open_sources(folder), Noting(), tmp_path / "out", bag=tmp_path / "bag")
+    assert given == [None, 10**8, 2 * 10**8]
+    assert [line["stamp_ns"] for line in _lines(tmp_path / "out")] == [0, 10**8, 2 * 10**8]
+    sent = [message.header.stamp for _, message in BagReader(tmp_path / "bag").messages("/mapt/panoptic")]
+    assert [(stamp.sec, stamp.nanosec) for stamp in sent] == [(0, 0), (0, 10**8), (0, 2 * 10**8)]
+
+
 def test_a_truncated_image_keeps_the_frames_before_it(save, pictures, tmp_path, colour_tracker):
     folder = save("images/val/0002", pictures)
     os.truncate(folder / "000004.png", 200)
