@@ -42,16 +42,17 @@ class CameraChannel:
 
     Attributes:
         name: the camera's, empty for a single one without a prefix.
+        warn: logs what is wrong with this camera's images, each cause once in a while.
         state: the tracker's state of this camera; the worker's alone while it runs.
         image_topic: full name of the topic the images come from.
         enabled: whether images are taken at all.
         overlay_scale: size of the overlay relative to the image.
     """
 
-    def __init__(
-        self, node: Node, index: int, parameters: NodeParameters, *, state, classes: ClassSet, warn: CauseLog
-    ) -> None:
+    def __init__(self, node: Node, index: int, parameters: NodeParameters, *, state, classes: ClassSet) -> None:
         self.name = parameters.cameras[index]
+        # Not the node's: one camera's noise must not hide another's.
+        self.warn = CauseLog(node.get_logger().warning)
         self.state = state
         self.enabled = True
         self.overlay_scale = parameters.overlay_scale
@@ -60,7 +61,6 @@ class CameraChannel:
         self._index = index
         self._parameters = parameters
         self._classes = classes
-        self._warn = warn
         self._inbox: Inbox | None = None
         self._last_ns: int | None = None
         self._header = Header()  # of the last image, in the worker's thread
@@ -142,7 +142,7 @@ class CameraChannel:
             self._drop(verdict.value, f"{self.image_topic}: {self._stamp_text(verdict, stamp_ns)}; image dropped")
             return
         if verdict.restarts:
-            self._warn(
+            self.warn(
                 verdict.value,
                 f"{self.image_topic}: {self._stamp_text(verdict, stamp_ns)}; tracks start anew in the next epoch",
             )
@@ -165,7 +165,7 @@ class CameraChannel:
     def on_clock_jump(self, clock_ns: int) -> None:
         """The clock went back to ``clock_ns``: a new replay, unless an image has told so already."""
         if clock_jump_restarts(clock_ns, self._last_ns, back_jump_ns=self._parameters.back_jump_ns):
-            self._warn("clock_jump", f"{self.image_topic}: the clock jumped back; tracks start anew in the next epoch")
+            self.warn("clock_jump", f"{self.image_topic}: the clock jumped back; tracks start anew in the next epoch")
             self._last_ns = None
             self._inbox.restart(self._index)
 
@@ -214,18 +214,18 @@ class CameraChannel:
 
     def _ground_camera(self) -> GroundCamera | None:
         if self._camera_matrix is None:
-            self._warn("camera_info", f"{self._info_topic}: no camera_info yet; no markers without it")
+            self.warn("camera_info", f"{self._info_topic}: no camera_info yet; no markers without it")
             return None
         camera = GroundCamera.from_matrix(
             self._camera_matrix, height=self._parameters.camera_height, pitch=self._parameters.camera_pitch
         )
         if camera is None:
-            self._warn("camera_info", f"{self._info_topic}: the focal length is 0 (not calibrated); no markers")
+            self.warn("camera_info", f"{self._info_topic}: the focal length is 0 (not calibrated); no markers")
         return camera
 
     def _drop(self, cause: str, text: str, *, is_error: bool = False) -> None:
         self.statistics.drop(cause, text if is_error else "")
-        self._warn(cause, text)
+        self.warn(cause, text)
 
     def _stamp_text(self, verdict: Verdict, stamp_ns: int) -> str:
         seconds = abs(stamp_ns - self._last_ns) / 1e9
@@ -249,7 +249,7 @@ class CameraChannel:
             for info in self._node.get_publishers_info_by_topic(self.image_topic)
         )
         wants = _policy(self._subscriptions[0].qos_profile, policy) if self._subscriptions else "?"
-        self._warn(
+        self.warn(
             "qos",
             f"{self.image_topic}: no images because of incompatible {policy}: {offers}; this node asks for {wants}"
             f" (drop_policy {self._parameters.drop_policy}; qos_overrides.{self.image_topic}.subscription.{policy}"

@@ -23,7 +23,7 @@ from mapt_ros.errors import InputError
 from mapt_ros.msg import ClassMap
 from mapt_ros.ros.channel import CameraChannel
 from mapt_ros.ros.conversions import encode_classes
-from mapt_ros.ros.diagnostics import CauseLog, node_status, stream_status
+from mapt_ros.ros.diagnostics import node_status, stream_status
 from mapt_ros.ros.inbox import Inbox
 from mapt_ros.ros.parameters import (
     TRACKER_SETTINGS,
@@ -75,7 +75,6 @@ class MaptNode(LifecycleNode):
         self._epochs: dict[str, int] = {}  # of cameras that were configured before: their ids must not come again
         self._from_config: set[str] = set()  # tracker settings that the weights' config decided, not the user
         self._applying_config = False
-        self._warn = CauseLog(self.get_logger().warning)
 
         declare_parameters(self)
         self.add_on_set_parameters_callback(self._on_set_parameters)
@@ -160,7 +159,7 @@ class MaptNode(LifecycleNode):
             state = tracker.new_state()
             if name in self._epochs:
                 state.epoch = self._epochs[name] + 1
-            channel = CameraChannel(self, index, parameters, state=state, classes=tracker.classes, warn=self._warn)
+            channel = CameraChannel(self, index, parameters, state=state, classes=tracker.classes)
             channel.enabled = self._enabled
             self._channels.append(channel)
         self.get_logger().info(
@@ -171,7 +170,7 @@ class MaptNode(LifecycleNode):
     def _activate(self) -> None:
         depth = self._settings.queue_depth if self._settings.drop_policy == "none" else 1
         inbox = Inbox(len(self._channels), depth=depth, newest_wins=self._settings.drop_policy == "newest")
-        self._worker = Worker(self._tracker, self._channels, inbox, warn=self._warn, debug=self.get_logger().debug)
+        self._worker = Worker(self._tracker, self._channels, inbox, debug=self.get_logger().debug)
         for channel in self._channels:
             channel.open(inbox)
         self._jump_handle = self.get_clock().create_jump_callback(

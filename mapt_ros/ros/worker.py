@@ -11,7 +11,6 @@ from std_msgs.msg import Header
 
 from mapt_ros.ros.channel import CameraChannel
 from mapt_ros.ros.conversions import ImageError
-from mapt_ros.ros.diagnostics import CauseLog
 from mapt_ros.ros.inbox import Inbox, Waiting
 from mapt_ros.tracking.frame import PanopticFrame
 
@@ -19,19 +18,17 @@ from mapt_ros.tracking.frame import PanopticFrame
 class Worker:
     """Feeds one tracker with the images of all cameras; no exception of a frame ends it."""
 
-    def __init__(self, tracker, channels: Sequence[CameraChannel], inbox: Inbox, *, warn: CauseLog, debug) -> None:
+    def __init__(self, tracker, channels: Sequence[CameraChannel], inbox: Inbox, *, debug) -> None:
         """
         Args:
             tracker: a PanopticTracker; each channel brings its own state.
             channels: by the inbox's camera numbers.
             inbox: where the images come from; closed by ``stop``.
-            warn: told the cause and one line when an image fails.
             debug: told the traceback of what should not have happened.
         """
         self._tracker = tracker
         self._channels = channels
         self._inbox = inbox
-        self._warn = warn
         self._debug = debug
         # A daemon, so that a network stuck in its last frame cannot hold up the end of the process.
         self._thread = threading.Thread(target=self._run, name="mapt-worker", daemon=True)
@@ -84,7 +81,7 @@ class Worker:
         except ImageError as error:
             text = f"{channel.image_topic}: {error}"
             channel.statistics.drop(error.cause, text)
-            self._warn(error.cause, text)
+            channel.warn(error.cause, text)
             return None
         # A stamp of zero is a driver that does not stamp.
         return _Decoded(channel, image, waiting.message.header, waiting.stamp_ns or None, taken_s, time.perf_counter())
@@ -105,7 +102,7 @@ class Worker:
     def _fail(self, channel: CameraChannel, what: str, error: Exception) -> None:
         text = f"{channel.image_topic}: {what}: {describe(error)}"
         channel.statistics.drop("failed", text)
-        self._warn("failed", text)
+        channel.warn("failed", text)
         self._debug("".join(traceback.format_exception(error)))
 
 

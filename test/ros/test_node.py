@@ -305,6 +305,16 @@ def test_several_cameras_share_one_batch_and_keep_their_own_state(bench):
     assert [(f.camera, f.sequence) for f in front_frames + rear_frames] == [("front", 0), ("front", 1), ("rear", 0)]
 
 
+def test_the_same_fault_of_two_cameras_is_logged_for_both(bench, capfd):
+    node = bench(cameras=["front", "rear"], drop_policy="none")
+    for topic in ("/front/image", "/rear/image"):
+        node.camera(topic=topic).publish(node.image(STAMPS[0], encoding="rgb9"))
+    for name in ("front", "rear"):
+        node.wait_until(lambda n=name: node.diagnostic(f"mapt: {n}", "dropped_encoding") == "1", f"{name}'s drop")
+    lines = [line for line in capfd.readouterr().err.splitlines() if "'rgb9'" in line]
+    assert sorted(line.split(": ")[1] for line in lines) == ["/front/image", "/rear/image"]
+
+
 def test_incompatible_quality_of_service_is_told_with_both_sides(bench, capfd):
     node = bench(drop_policy="none")
     node.client.create_publisher(Image, "/image", qos_profile_sensor_data)
