@@ -1,12 +1,13 @@
 """What several rooms' tests share."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from mapt_ros.threads import share_cores
-
-share_cores()
+# Before torch reads it, here and in every process that a test starts: the tensors are tiny, and on a busy machine
+# threads would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
