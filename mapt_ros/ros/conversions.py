@@ -20,53 +20,20 @@ from mapt_ros.msg import ClassMap
 from mapt_ros.msg import PanopticFrame as PanopticFrameMessage
 from mapt_ros.msg import TrackedInstance as TrackedInstanceMessage
 from mapt_ros.replay import decode
+from mapt_ros.replay.decode import ImageError
 from mapt_ros.tracking.frame import Association, PanopticFrame, TrackedInstance, TrackState
 
-# encoding -> (bytes a sample, samples a pixel, what cv_bridge calls it once it is 8 bits deep)
+# encoding -> what cv_bridge calls it once it is 8 bits deep; the rest is OpenCV's, for PyPI's cv_bridge knows only some.
 _BY_CV_BRIDGE = {
-    "rgb8": (1, 3, "rgb8"),
-    "bgr8": (1, 3, "bgr8"),
-    "rgba8": (1, 4, "rgba8"),
-    "bgra8": (1, 4, "bgra8"),
-    "mono8": (1, 1, "mono8"),
-    "rgb16": (2, 3, "rgb8"),
-    "bgr16": (2, 3, "bgr8"),
-    "rgba16": (2, 4, "rgba8"),
-    "bgra16": (2, 4, "bgra8"),
-    "mono16": (2, 1, "mono8"),
+    **dict.fromkeys(("rgb8", "rgb16"), "rgb8"),
+    **dict.fromkeys(("rgba8", "rgba16"), "rgba8"),
+    **dict.fromkeys(("mono8", "mono16", "8UC1"), "mono8"),
     # OpenCV's own names leave the colours open; its convention is BGR.
-    "8UC1": (1, 1, "mono8"),
-    "8UC3": (1, 3, "bgr8"),
-    "8UC4": (1, 4, "bgra8"),
+    **dict.fromkeys(("bgr8", "bgr16", "8UC3"), "bgr8"),
+    **dict.fromkeys(("bgra8", "bgra16", "8UC4"), "bgra8"),
 }
-# encoding -> (bytes a sample, samples a pixel, OpenCV's conversion to RGB); PyPI's cv_bridge knows only some of them.
-# OpenCV names a Bayer pattern by the second row's second and third pixel, ROS by the first row's first two.
-_BY_OPENCV = {
-    "bayer_rggb8": (1, 1, cv2.COLOR_BayerBG2RGB),
-    "bayer_bggr8": (1, 1, cv2.COLOR_BayerRG2RGB),
-    "bayer_gbrg8": (1, 1, cv2.COLOR_BayerGR2RGB),
-    "bayer_grbg8": (1, 1, cv2.COLOR_BayerGB2RGB),
-    "bayer_rggb16": (2, 1, cv2.COLOR_BayerBG2RGB),
-    "bayer_bggr16": (2, 1, cv2.COLOR_BayerRG2RGB),
-    "bayer_gbrg16": (2, 1, cv2.COLOR_BayerGR2RGB),
-    "bayer_grbg16": (2, 1, cv2.COLOR_BayerGB2RGB),
-    "yuv422": (1, 2, cv2.COLOR_YUV2RGB_UYVY),
-    "uyvy": (1, 2, cv2.COLOR_YUV2RGB_UYVY),
-    "yuv422_yuy2": (1, 2, cv2.COLOR_YUV2RGB_YUY2),
-    "yuyv": (1, 2, cv2.COLOR_YUV2RGB_YUY2),
-}
-LAYOUTS = {**_BY_CV_BRIDGE, **_BY_OPENCV}
-ENCODINGS = tuple(LAYOUTS)
 
 _bridge = CvBridge()
-
-
-class ImageError(InputError):
-    """An image message that cannot be read; ``cause`` is a short key to count it by."""
-
-    def __init__(self, cause: str, text: str) -> None:
-        super().__init__(text)
-        self.cause = cause
 
 
 def stamp_to_ns(header: Header) -> int:
@@ -80,32 +47,18 @@ def decode_image(message: Image) -> np.ndarray:
     Raises:
         ImageError: with cause ``encoding``, ``size``, ``step`` or ``data``.
     """
-    name = f"image {message.width}x{message.height} {message.encoding}"
-    layout = LAYOUTS.get(message.encoding)
-    if layout is None:
-        raise ImageError("encoding", f"{name}: encoding {message.encoding!r} is not one of {', '.join(ENCODINGS)}")
-    depth, channels, target = layout
     height, width, step = message.height, message.width, message.step
-    if width == 0 or height == 0:
-        raise ImageError("size", f"{name}: width and height must be at least 1")
-    if width * height > decode.MAX_PIXELS:
-        raise ImageError("size", f"{name}: more than {decode.MAX_PIXELS} pixels")
-    if step < width * channels * depth:
-        raise ImageError("step", f"{name}: step {step} is smaller than a row of {width * channels * depth} bytes")
-    if len(message.data) < step * height:
-        raise ImageError("data", f"{name}: {len(message.data)} bytes of data, step x height is {step * height}")
-
-    sample = np.dtype(np.uint8) if depth == 1 else np.dtype(">u2" if message.is_bigendian else "<u2")
+    kind, channels, to_rgb = decode.checked_layout(message.encoding, width, height, step, len(message.data))
+    sample = np.dtype(kind).newbyteorder(">" if message.is_bigendian else "<")
+    depth = sample.itemsize
     pixels = np.ndarray(
         (height, width, channels), sample, message.data, strides=(step, channels * depth, depth)
     )  # rows may be padded, and need not be aligned to the sample
     if depth == 2:
         pixels = decode.to_8_bit(pixels)
-    if message.encoding in _BY_OPENCV:
-        try:
-            return cv2.cvtColor(np.ascontiguousarray(pixels), target)
-        except cv2.error as error:  # an odd width in a format that shares colours between neighbours, for one
-            raise ImageError("size", f"{name}: {_first_line(error)}") from None
+    target = _BY_CV_BRIDGE.get(message.encoding)
+    if target is None:
+        return cv2.cvtColor(np.ascontiguousarray(pixels), to_rgb)
     return _bridge.imgmsg_to_cv2(_as_tight_message(message, pixels, target), "rgb8")
 
 
@@ -219,7 +172,3 @@ def _as_array(pixels: np.ndarray) -> array:
     data = array("B")
     data.frombytes(memoryview(pixels).cast("B"))
     return data
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

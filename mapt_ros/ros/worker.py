@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from std_msgs.msg import Header
 
+from mapt_ros.replay.decode import ImageError
 from mapt_ros.ros.channel import CameraChannel
-from mapt_ros.ros.conversions import ImageError
 from mapt_ros.ros.inbox import Inbox, Waiting
 from mapt_ros.tracking.frame import PanopticFrame
 

@@ -14,11 +14,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from mapt_ros.data.labels import KITTI_STEP, LABEL_DIVISOR
+from mapt_ros.replay.decode import LAYOUTS, ImageError
 from mapt_ros.replay.decode import decode_image as offline_decode_image
 from mapt_ros.ros.conversions import (
-    ENCODINGS,
-    LAYOUTS,
-    ImageError,
     decode_compressed,
     decode_image,
     decode_panoptic,
@@ -113,14 +111,32 @@ def test_bytes_beyond_the_last_row_do_no_harm():
     assert np.array_equal(decode_image(longer), pixels)
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", LAYOUTS)
 @pytest.mark.parametrize("padding", [0, 4])
 def test_node_sees_the_very_pixels_that_offline_tracking_sees(encoding, padding):
-    depth, channels, _ = LAYOUTS[encoding]
-    pixels = np.random.default_rng(2).integers(0, 256**depth, (HEIGHT, WIDTH, channels), dtype=f"u{depth}")
+    kind, channels, _ = LAYOUTS[encoding]
+    limit = np.iinfo(kind).max + 1
+    pixels = np.random.default_rng(2).integers(0, limit, (HEIGHT, WIDTH, channels), dtype=kind)
     made = message(pixels, encoding, padding=padding)
     offline = offline_decode_image(encoding, made.width, made.height, made.step, made.data)
     assert np.array_equal(decode_image(made), offline)
+
+
+def _outcome(decoder, *arguments):
+    try:
+        return decoder(*arguments).tolist()
+    except ImageError as error:
+        return error.cause, str(error)
+
+
+@pytest.mark.parametrize("encoding", LAYOUTS)
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 2), (2, 1), (2, 2), (3, 3), (1, 4)])
+def test_node_takes_and_refuses_the_tiny_images_that_offline_tracking_does(encoding, height, width):
+    kind, channels, _ = LAYOUTS[encoding]
+    made = message(np.full((height, width, channels), 99, kind), encoding)
+    offline = _outcome(offline_decode_image, encoding, width, height, made.step, made.data)
+    assert _outcome(decode_image, made) == offline
+    assert not encoding.startswith("bayer_") or min(height, width) > 1 or offline[0] == "size"
 
 
 def _changed(**fields) -> Image:
@@ -136,12 +152,12 @@ def _changed(**fields) -> Image:
         (_changed(encoding="jpeg2000"), "encoding", "encoding 'jpeg2000' is not one of rgb8, bgr8"),
         (_changed(encoding=""), "encoding", "encoding '' is not one of"),
         (_changed(encoding="32FC1"), "encoding", "'32FC1'"),
-        (_changed(step=WIDTH * 3 - 1), "step", "step 29 is smaller than a row of 30 bytes"),
-        (_changed(encoding="bgr16"), "step", "step 30 is smaller than a row of 60 bytes"),
-        (_changed(width=0), "size", "width and height must be at least 1"),
-        (_changed(height=0), "size", "width and height must be at least 1"),
-        (_changed(width=1 << 20, step=3 << 20, height=1 << 20), "size", "more than"),
-        (_changed(height=HEIGHT + 1), "data", "180 bytes of data, step x height is 210"),
+        (_changed(step=WIDTH * 3 - 1), "step", "step 29 is smaller than a row of 10 bgr8 pixels (30 bytes)"),
+        (_changed(encoding="bgr16"), "step", "step 30 is smaller than a row of 10 bgr16 pixels (60 bytes)"),
+        (_changed(width=0), "size", "width and height must be positive"),
+        (_changed(height=0), "size", "width and height must be positive"),
+        (_changed(width=1 << 20, step=3 << 20, height=1 << 20), "size", "at most"),
+        (_changed(height=HEIGHT + 1), "data", "180 bytes of data; 7 rows of step 30 need 210"),
         (_changed(data=array("B")), "data", "0 bytes of data"),
     ],
 )
