@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -165,12 +166,15 @@ def test_a_wrong_output_is_refused_before_anything_is_written(save, pictures, tm
         track_sequences(sources, colour_tracker(), tmp_path / "images/val/0002/000000.png")
 
 
-@pytest.fixture
-def small_disk():
+@contextmanager
+def small_disk(size):
     """Lets no file of this process grow beyond so many bytes, which fails as a full disk does."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("extra", [{}, {"video": "a.mp4", "bag": "bag"}], ids=["maps", "video and bag too"])
@@ -192,11 +196,10 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_first_frame(
     ("size", "full"), [(100, "panoptic_maps/drive/000000.png"), (1000, "tracks.jsonl")], ids=["map", "tracks"]
 )
 def test_a_full_disk_keeps_the_finished_frames_and_is_told_in_one_line(
-    save, pictures, tmp_path, colour_tracker, small_disk, size, full
+    save, pictures, tmp_path, colour_tracker, size, full
 ):
     sources, out = open_sources(save("drive", pictures)), tmp_path / "out"
-    small_disk(size)
-    with pytest.raises(InputError, match=r"cannot be written \(") as error:
+    with small_disk(size), pytest.raises(InputError, match=r"cannot be written \(") as error:
         track_sequences(sources, colour_tracker(), out)
     assert str(error.value).startswith(f"{out}/{full}: ")
     lines = _lines(out)  # none of them is cut
@@ -212,13 +215,10 @@ def test_a_full_disk_keeps_the_finished_frames_and_is_told_in_one_line(
 
 
 @pytest.mark.parametrize("storage", ["video", "bag"])
-def test_one_output_that_cannot_be_completed_does_not_cost_the_others(
-    save, larger, tmp_path, colour_tracker, small_disk, storage
-):
+def test_one_output_that_cannot_be_completed_does_not_cost_the_others(save, larger, tmp_path, colour_tracker, storage):
     sources, out = open_sources(save("drive", larger)), tmp_path / "out"
     name = {"video": "overlay.mp4", "bag": "panoptic"}[storage]
-    small_disk(3000)
-    with pytest.raises(InputError, match=rf"{name}: cannot be written \("):
+    with small_disk(3000), pytest.raises(InputError, match=rf"{name}: cannot be written \("):
         track_sequences(sources, colour_tracker(), out, **{storage: out / name})
     summary = json.loads((out / "summary.json").read_text())
     assert not summary["complete"] and name in summary["broke_off"]
