@@ -1,6 +1,7 @@
 """The command ``mapt``: parses arguments, calls one function a command, and turns bad input into one line and exit code 2."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -115,6 +116,32 @@ def bench(
         _report(result, as_json)
     else:
         print(table(result))
+
+
+@app.command()
+def evaluate(
+    gt: Annotated[Path, typer.Option(help="Ground truth: panoptic_maps/SEQUENCE/%06d.png, or SEQUENCE/%06d.png.")],
+    pred: Annotated[Path, typer.Option(help="Predictions in the same layout.")],
+    classes: Annotated[
+        Path | None, typer.Option(help="JSON or YAML file with the classes; KITTI-STEP's without.")
+    ] = None,
+    min_area: Annotated[int, typer.Option(min=0, help="Pixels under which PAT and PQ overlook segments.")] = 0,
+    devkit_exact: Annotated[
+        bool, typer.Option(help="PAT as the nuScenes devkit computes it, oddities included.")
+    ] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the result, per class too, as JSON.")] = None,
+) -> None:
+    """Score predictions against ground truth: PAT PQ TQ PTQ sPTQ, STQ SQ AQ."""
+    from mapt_ros.evaluation.evaluate import evaluate as run_evaluate
+    from mapt_ros.evaluation.evaluate import table
+    from mapt_ros.replay.files import write_beside
+
+    result = run_evaluate(
+        gt, pred, classes=classes, min_area=min_area, devkit_exact=devkit_exact, processes=os.cpu_count() or 1
+    )
+    print(table(result))
+    if json_file is not None:
+        write_beside(json_file, (json.dumps(result, indent=1) + "\n").encode())
 
 
 def _report(result: dict, as_json: bool) -> None:

@@ -1,0 +1,111 @@
+"""Finds and reads panoptic maps on disk: folders and PNGs in the KITTI-STEP layout, ground truth beside predictions."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mapt_ros.data.labels import LABEL_DIVISOR
+from mapt_ros.errors import InputError, first_line
+
+
+@dataclass(frozen=True)
+class SequencePair:
+    """One sequence of ground truth and what was predicted for it.
+
+    Attributes:
+        name: of the sequence's folder.
+        frames: (frame number, true map, predicted map or None where there is none) in order.
+    """
+
+    name: str
+    frames: tuple[tuple[int, Path, Path | None], ...]
+
+    @property
+    def missing(self) -> list[str]:
+        """``<sequence>/%06d`` of every frame without a prediction."""
+        return [_frame_name(self.name, number) for number, _, predicted in self.frames if predicted is None]
+
+
+def pair_folders(truth: Path, predicted: Path) -> tuple[list[SequencePair], list[str]]:
+    """The sequences of ground truth with their predictions, and the predicted frames that have no ground truth.
+
+    Args:
+        truth: a folder with ``panoptic_maps/<sequence>/%06d.png``, or with the sequences directly in it.
+        predicted: likewise; sequences and frames go by their names.
+
+    Raises:
+        InputError: a folder is missing or holds no sequences of ground truth, or a PNG's name is not a number.
+    """
+    true_maps, predicted_maps = _sequences(truth), _sequences(predicted)
+    if not any(true_maps.values()):
+        raise InputError(
+            f"{truth}: no ground truth there; expected panoptic_maps/<sequence>/000000.png or <sequence>/000000.png"
+        )
+    pairs = []
+    for name, frames in true_maps.items():
+        others = predicted_maps.get(name, {})
+        pairs.append(SequencePair(name, tuple((n, frames[n], others.get(n)) for n in sorted(frames))))
+    extra = [
+        _frame_name(name, number)
+        for name, frames in predicted_maps.items()
+        for number in sorted(frames)
+        if number not in true_maps.get(name, {})
+    ]
+    return [pair for pair in pairs if pair.frames], extra
+
+
+def read_map(path: Path, void: int) -> np.ndarray:
+    """A PNG in KITTI-STEP's encoding (R = class, G * 256 + B = id) as HxW int64 labels, -1 where the class is ``void``.
+
+    Labels are ``class_id * LABEL_DIVISOR + track_id``; they have 64 bits because classes above 127 need them.
+
+    Raises:
+        InputError: the file is missing, damaged, cut off, or not an 8-bit RGB PNG.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            kind, mode = image.format, image.mode
+            pixels = np.asarray(image) if mode == "RGB" else None
+    # Pillow's readers report damage by many types, SyntaxError among them.
+    except Exception as error:  # noqa: BLE001
+        raise InputError(f"{path}: not a whole PNG file ({first_line(error)})") from None
+    if kind != "PNG" or pixels is None:
+        raise InputError(f"{path}: is a {kind} file of mode {mode}; panoptic maps are 8-bit RGB PNGs")
+    red, green, blue = (pixels[..., channel].astype(np.int64) for channel in range(3))
+    return np.where(red == void, -1, red * LABEL_DIVISOR + green * 256 + blue)
+
+
+def _sequences(root: Path) -> dict[str, dict[int, Path]]:
+    """Sequence -> frame number -> file, sequences in order."""
+    if not root.is_dir():
+        raise InputError(f"{root}: is not a folder")
+    inner = root / "panoptic_maps"
+    folder = inner if inner.is_dir() else root
+    try:
+        return {f.name: _frames(f) for f in sorted(folder.iterdir()) if f.is_dir() and not f.name.startswith(".")}
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be listed ({error.strerror})") from None
+
+
+def _frames(folder: Path) -> dict[int, Path]:
+    frames: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() != ".png" or path.name.startswith("."):
+            continue
+        if not (path.stem.isascii() and path.stem.isdigit()):
+            raise InputError(f"{path}: its name is not a frame number such as 000000.png")
+        if int(path.stem) in frames:
+            raise InputError(f"{path}: frame {int(path.stem)} is there twice, also as {frames[int(path.stem)].name}")
+        frames[int(path.stem)] = path
+    return frames
+
+
+def _frame_name(sequence: str, number: int) -> str:
+    return f"{sequence}/{number:06d}"
