@@ -123,11 +123,11 @@ def evaluate(
     gt: Annotated[Path, typer.Option(help="Ground truth: panoptic_maps/SEQUENCE/%06d.png, or SEQUENCE/%06d.png.")],
     pred: Annotated[Path, typer.Option(help="Predictions in the same layout.")],
     classes: Annotated[
-        Path | None, typer.Option(help="JSON or YAML file with the classes; KITTI-STEP's without.")
+        Path | None, typer.Option(help="JSON or YAML file with the classes, or motchallenge-step; KITTI-STEP without.")
     ] = None,
     min_area: Annotated[int, typer.Option(min=0, help="Pixels under which PAT and PQ overlook segments.")] = 0,
     devkit_exact: Annotated[
-        bool, typer.Option(help="PAT as the nuScenes devkit computes it, oddities included.")
+        bool, typer.Option("--devkit-exact", help="PAT as the nuScenes devkit computes it, oddities included.")
     ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result, per class too, as JSON.")] = None,
 ) -> None:

@@ -1,6 +1,6 @@
 """Class sets and the two panoptic encodings (int32 label maps, KITTI-STEP PNGs): the ground every room may stand on.
 
-Sources: KITTI-STEP dataset page (class ids, PNG encoding), Cityscapes palette (colours).
+Sources: KITTI-STEP dataset page and STEP, arXiv 2102.11859 (class ids, PNG encoding), Cityscapes palette (colours).
 """
 
 from dataclasses import dataclass
@@ -71,7 +71,12 @@ KITTI_STEP = ClassSet(
     "kitti-step",
     tuple(ClassInfo(i, name, name in ("person", "car"), color) for i, (name, color) in enumerate(_KITTI_STEP)),
 )
-CLASS_SETS = {KITTI_STEP.name: KITTI_STEP}
+_MOTCHALLENGE_STEP = ("sidewalk", "building", "vegetation", "sky", "person", "rider", "bicycle")
+MOTCHALLENGE_STEP = ClassSet(
+    "motchallenge-step",
+    tuple(ClassInfo(i, name, name == "person", dict(_KITTI_STEP)[name]) for i, name in enumerate(_MOTCHALLENGE_STEP)),
+)
+CLASS_SETS = {classes.name: classes for classes in (KITTI_STEP, MOTCHALLENGE_STEP)}
 
 
 def encode_labels(class_ids: np.ndarray, track_ids: np.ndarray) -> np.ndarray:

@@ -33,7 +33,7 @@ class _File(BaseModel):
 def read_classes(path: Path | None) -> PngClasses:
     """The classes of ``{"classes": [{"id", "name", "isthing"}, ...], "void": 255}``; without a path, KITTI-STEP's.
 
-    A built-in set's name serves as a path too.
+    The name of a built-in set (``kitti-step``, ``motchallenge-step``) serves as a path too.
 
     Raises:
         InputError: the file cannot be read, has another form, or uses an id or a name twice.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from mapt_ros.data.labels import ClassSet
 from mapt_ros.errors import InputError
@@ -20,6 +21,7 @@ from mapt_ros.evaluation.stq import SegmentationTrackingQuality
 
 SCORES = ("PAT", "PQ", "TQ", "PTQ", "sPTQ", "STQ", "SQ", "AQ")
 _WORTH_A_PROCESS = 200  # frames; starting workers takes longer than scoring fewer
+_BAR = {"desc": "evaluate", "unit": "sequence", "disable": None}
 _NAMED = 5  # missing or extra frames that the table names; the JSON has all
 
 _NO_SEGMENTS = "no class has a segment: the ground truth is all void or crowd"
@@ -196,10 +198,10 @@ def _map_sequences(score: Callable, pairs: list[SequencePair], processes: int) -
     """One evaluator a sequence, in order."""
     processes = min(processes, len(pairs))
     if processes == 1 or sum(len(pair.frames) for pair in pairs) < _WORTH_A_PROCESS:
-        return [score(pair) for pair in pairs]
+        return [score(pair) for pair in tqdm(pairs, **_BAR)]
     # A fresh interpreter each: a copy of one that has threads running may hang.
     with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(score, pairs))
+        return list(tqdm(pool.map(score, pairs), total=len(pairs), **_BAR))
 
 
 def table(result: dict[str, Any]) -> str:
@@ -208,11 +210,13 @@ def table(result: dict[str, Any]) -> str:
     lines = ["| | " + " | ".join(SCORES) + " |", "| --- |" + " ---: |" * len(SCORES)]
     for name, scores in rows.items():
         lines.append(f"| {name} | " + " | ".join(_percent(scores[score]) for score in SCORES) + " |")
-    lines += [f"\n{score}: {reason}" for score, reason in result["reasons"].items()]
+    reasons = result["reasons"]
+    for reason in dict.fromkeys(reasons.values()):
+        lines.append(f"\n{', '.join(score for score in reasons if reasons[score] == reason)}: {reason}")
     for kind, meaning in (("missing", "counted as all void"), ("extra", "ignored")):
         if names := result[kind]:
             dots = ", ..." if len(names) > _NAMED else ""
-            lines.append(f"\n{len(names)} predicted frames {kind} ({meaning}): {', '.join(names[:_NAMED])}{dots}")
+            lines.append(f"\n{len(names)} predicted frame(s) {kind} ({meaning}): {', '.join(names[:_NAMED])}{dots}")
     return "\n".join(lines)
 
 

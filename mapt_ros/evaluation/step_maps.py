@@ -4,8 +4,9 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mapt_ros.data.labels import LABEL_DIVISOR
 from mapt_ros.errors import InputError, first_line
@@ -73,13 +74,19 @@ def read_map(path: Path, void: int) -> np.ndarray:
         with Image.open(io.BytesIO(data)) as image:
             kind, mode = image.format, image.mode
             pixels = np.asarray(image) if mode == "RGB" else None
+    except UnidentifiedImageError:
+        raise InputError(f"{path}: not a whole PNG file") from None
     # Pillow's readers report damage by many types, SyntaxError among them.
     except Exception as error:  # noqa: BLE001
         raise InputError(f"{path}: not a whole PNG file ({first_line(error)})") from None
     if kind != "PNG" or pixels is None:
         raise InputError(f"{path}: is a {kind} file of mode {mode}; panoptic maps are 8-bit RGB PNGs")
-    red, green, blue = (pixels[..., channel].astype(np.int64) for channel in range(3))
-    return np.where(red == void, -1, red * LABEL_DIVISOR + green * 256 + blue)
+    # Four bytes a pixel make a number 0xAARRGGBB, which is a label but for where the class stands.
+    joined = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGRA).view("<u4")[..., 0]
+    classes = (joined >> 16) & 0xFF
+    labels = (classes.astype(np.int64) * LABEL_DIVISOR) | (joined & 0xFFFF)
+    labels[classes == void] = -1
+    return labels
 
 
 def _sequences(root: Path) -> dict[str, dict[int, Path]]:

@@ -1,6 +1,7 @@
 """Folders of panoptic maps get the scores of the arrays in them, and whatever is wrong with them is told in one line."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,6 +182,17 @@ def test_classes_and_void_come_from_a_yaml_file_too(tmp_path):
     assert list(result["per_class"]) == ["tram"]
 
 
+def test_a_built_in_class_set_goes_by_its_name(folders):
+    for root in folders:
+        for number in range(2):
+            path = root / "panoptic_maps" / "0002" / f"{number:06d}.png"
+            write(path, np.array([[4 * LABEL_DIVISOR + 1, 5 * LABEL_DIVISOR, -1]], np.int32))
+    result = evaluate(*folders, classes=Path("motchallenge-step"))
+    assert result["conventions"]["things"] == ["person"]
+    assert result["per_class"]["person"]["TP"] == 2
+    assert [result[score] for score in SCORES] == [1.0] * 8
+
+
 CLASS_FILES = {
     "[]": "holds list, expected a mapping",
     "{": "is neither JSON nor YAML",
@@ -209,7 +221,7 @@ def test_the_command_prints_a_table_and_writes_json(folders, tmp_path):
     command = ["evaluate", "--gt", str(folders[0]), "--pred", str(folders[1]), "--json", str(out)]
     run = CliRunner().invoke(app, command)
     assert run.exit_code == 0, run.output
-    assert "1 predicted frames missing (counted as all void): 0002/000000" in run.output
+    assert "1 predicted frame(s) missing (counted as all void): 0002/000000" in run.output
     result = json.loads(out.read_text())
     assert list(result)[:8] == ["PAT", "PQ", "TQ", "PTQ", "sPTQ", "STQ", "SQ", "AQ"]
     assert f"| **all** | {100 * result['PAT']:.2f} |" in run.output
