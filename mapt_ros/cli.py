@@ -1,4 +1,4 @@
-"""The command ``mapt``: parses arguments, calls one function a command, and turns bad input into one line and exit code 2."""
+"""The command ``mapt``: parses arguments, calls one function a command, turns bad input into one line and exit code 2."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Saves and loads networks as safetensors files whose header carries the config, so that a file is enough to run one."""
+"""Saves and loads networks as safetensors files whose header carries the config: a file is enough to run one."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from mapt_ros.errors import InputError, validated
+from mapt_ros.errors import InputError, first_line, validated
 from mapt_ros.model.config import ModelConfig
 from mapt_ros.model.mapt import MAPT
 from mapt_ros.resources import cache_dir
@@ -74,13 +74,13 @@ def read_header(path: Path) -> Header:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: not a readable safetensors file ({_one_line(error)})") from None
+        raise InputError(f"{path}: not a readable safetensors file ({first_line(error)})") from None
     if metadata.get("format") != FORMAT:
         raise InputError(f"{path}: not a mapt_ros checkpoint (format {metadata.get('format')!r}, expected {FORMAT!r})")
     try:
         sections = {key: json.loads(metadata[key]) for key in ("model", "tracker", "facts")}
     except (KeyError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: its header is damaged ({_one_line(error)})") from None
+        raise InputError(f"{path}: its header is damaged ({first_line(error)})") from None
     for key, section in sections.items():
         if not isinstance(section, dict):
             raise InputError(f"{path}: its header is damaged ({key} is no mapping)")
@@ -110,7 +110,7 @@ def load_checkpoint(path: Path, expected: ModelConfig | None = None) -> tuple[MA
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
-        raise InputError(f"{path}: its weights cannot be read ({_one_line(error)})") from None
+        raise InputError(f"{path}: its weights cannot be read ({first_line(error)})") from None
     for name in sorted(wanted.keys() ^ tensors.keys()):
         problem = "is missing" if name in wanted else "does not belong to this config"
         raise InputError(
@@ -173,7 +173,3 @@ def flatten(sections: dict, prefix: str = "") -> dict:
     for key, value in sections.items():
         flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]

@@ -196,5 +196,5 @@ def masks_in_boxes(masks: Tensor, boxes: Tensor, size: int) -> Tensor:
 
 
 def roi_align(size: int, canonical_box: int) -> MultiScaleRoIAlign:
-    """RoIAlign over the pyramid that takes a box of ``canonical_box`` pixels from P16 and smaller ones from finer levels."""
+    """RoIAlign over the pyramid: a box of ``canonical_box`` pixels comes from P16, smaller ones from finer levels."""
     return MultiScaleRoIAlign(list(LEVELS), size, sampling_ratio=2, canonical_scale=canonical_box, canonical_level=4)

@@ -42,7 +42,7 @@ class MismatchCorrection(nn.Module):
 
 
 class DensePredictionCell(nn.Module):
-    """DPC: five separable 3x3 convolutions of the rates found by search, concatenated (Chen et al., 2018; EfficientPS)."""
+    """DPC: five separable 3x3 convolutions at rates found by search, concatenated (Chen et al., 2018; EfficientPS)."""
 
     def __init__(self, inputs: int, channels: int, outputs: int):
         super().__init__()

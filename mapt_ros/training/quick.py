@@ -43,7 +43,9 @@ class QuickRecipe(BaseModel):
 
 
 def quick_weights() -> Path:
-    """The cached checkpoint of the quick recipe, under the name of its config; made first (minutes on two cores) if there is none of this recipe.
+    """The cached checkpoint of the quick recipe, under the name of its config.
+
+    It is made first, in minutes on two cores, if there is none of this recipe.
 
     Raises:
         InputError: the cache folder cannot be written.
