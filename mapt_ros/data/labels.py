@@ -1,6 +1,7 @@
 """Class sets and the two panoptic encodings (int32 label maps, KITTI-STEP PNGs): the ground every room may stand on.
 
-Sources: KITTI-STEP dataset page and STEP, arXiv 2102.11859 (class ids, PNG encoding), Cityscapes palette (colours).
+Sources: KITTI-STEP dataset page and STEP, arXiv 2102.11859 (class ids, PNG encoding), doc.bdd100k.com/format.html (its
+categories), Cityscapes palette (colours).
 """
 
 from dataclasses import dataclass
@@ -76,7 +77,15 @@ MOTCHALLENGE_STEP = ClassSet(
     "motchallenge-step",
     tuple(ClassInfo(i, name, name == "person", dict(_KITTI_STEP)[name]) for i, name in enumerate(_MOTCHALLENGE_STEP)),
 )
-CLASS_SETS = {classes.name: classes for classes in (KITTI_STEP, MOTCHALLENGE_STEP)}
+_BDD100K = ("pedestrian", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle")  # its ids begin at 1
+BDD100K = ClassSet(
+    "bdd100k",
+    tuple(
+        ClassInfo(1 + i, name, True, dict(_KITTI_STEP)["person" if name == "pedestrian" else name])
+        for i, name in enumerate(_BDD100K)
+    ),
+)
+CLASS_SETS = {classes.name: classes for classes in (KITTI_STEP, MOTCHALLENGE_STEP, BDD100K)}
 
 
 def encode_labels(class_ids: np.ndarray, track_ids: np.ndarray) -> np.ndarray:

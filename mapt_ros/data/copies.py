@@ -1,0 +1,150 @@
+"""Hard copies of small instances: pasted to another place of their own row band, alike in all frames of a pair."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mapt_ros.data.frames import Frame
+from mapt_ros.data.labels import LABEL_DIVISOR
+from mapt_ros.data.pairs import is_instance
+
+_TRIES = 8  # places drawn for one copy before it is given up
+_LEAST_LEFT = 0.5  # of every instance, the copy included, at least this share of its pixels stays visible
+
+
+@dataclass(frozen=True)
+class _Cutout:
+    """An instance's pixels: a bool mask and the rows and columns of its box in the frame."""
+
+    mask: np.ndarray
+    rows: slice
+    columns: slice
+
+    def shifted(self, offset: int) -> tuple[slice, slice]:
+        """Rows and columns of the box after a shift along x."""
+        return self.rows, slice(self.columns.start + offset, self.columns.stop + offset)
+
+
+@dataclass
+class _Canvas:
+    """A frame that copies are pasted into, and how many pixels each instance had when it was whole."""
+
+    image: np.ndarray
+    labels: np.ndarray
+    areas: dict[int, int]
+
+
+def copy_small_instances(
+    frames: list[Frame], count: int, area: tuple[int, int], rng: np.random.Generator
+) -> list[Frame]:
+    """Copies up to ``count`` small instances, each under a track id that no frame has yet.
+
+    A copy is shifted along x only, for on level ground the row tells the distance and so the size; by one offset in all
+    frames, so that it moves as its original does. It stands on the same class as the original. Nearer instances, those
+    whose lowest row is below its own, stay in front of it.
+
+    Args:
+        frames: one or more of one size; they stay as they are.
+        area: least and most visible pixels of an instance that counts as small in the last frame.
+
+    Returns:
+        New frames where there was something to copy, else those given.
+    """
+    if count == 0:
+        return frames
+    areas = [_areas(labels) for _, labels in frames]
+    small = [label for label, pixels in areas[-1].items() if area[0] <= pixels <= area[1]]
+    if not small:
+        return frames
+    canvases = [_Canvas(image.copy(), labels.copy(), a) for (image, labels), a in zip(frames, areas, strict=True)]
+    fresh_id = 1 + max(label % LABEL_DIVISOR for a in areas for label in a)
+    for label in rng.permutation(small)[:count].tolist():
+        if _copy(canvases, label, label - label % LABEL_DIVISOR + fresh_id, rng):
+            fresh_id += 1
+    return [(canvas.image, canvas.labels) for canvas in canvases]
+
+
+def _copy(canvases: list[_Canvas], label: int, new_label: int, rng: np.random.Generator) -> bool:
+    """Pastes one instance into all frames that have it, if a place is found."""
+    having = [canvas for canvas in canvases if label in canvas.areas]
+    cutouts = [_cut_out(canvas.labels, label) for canvas in having]
+    if not _is_whole(having[-1].labels, cutouts[-1]):
+        return False
+    width = having[-1].labels.shape[1]
+    leftmost, rightmost = -min(c.columns.start for c in cutouts), width - max(c.columns.stop for c in cutouts)
+    ground = _ground(having[-1].labels, cutouts[-1], 0)
+    if ground is None:
+        return False
+    for offset in rng.integers(leftmost, rightmost + 1, _TRIES).tolist():
+        if _ground(having[-1].labels, cutouts[-1], offset) != ground:
+            continue
+        masks = [_visible(canvas, cutout, offset) for canvas, cutout in zip(having, cutouts, strict=True)]
+        if all(mask is not None for mask in masks):
+            for canvas, cutout, mask in zip(having, cutouts, masks, strict=True):
+                _paste(canvas, cutout, mask, offset, new_label)
+            return True
+    return False
+
+
+def _areas(labels: np.ndarray) -> dict[int, int]:
+    """Label -> pixels of every instance."""
+    found, counts = np.unique(labels[is_instance(labels)], return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+def _cut_out(labels: np.ndarray, label: int) -> _Cutout:
+    mask = labels == label
+    x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+    rows, columns = slice(y, y + height), slice(x, x + width)
+    return _Cutout(mask[rows, columns], rows, columns)
+
+
+def _is_whole(labels: np.ndarray, cutout: _Cutout) -> bool:
+    """Neither cut by the frame's edge nor next to another instance, which may hide a part of it."""
+    rows, columns = cutout.rows, cutout.columns
+    if min(rows.start, columns.start) == 0 or rows.stop == labels.shape[0] or columns.stop == labels.shape[1]:
+        return False
+    around = labels[rows.start - 1 : rows.stop + 1, columns.start - 1 : columns.stop + 1]
+    mask = np.pad(cutout.mask, 1)
+    ring = cv2.dilate(mask.view(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~mask
+    return not is_instance(around[ring]).any()
+
+
+def _ground(labels: np.ndarray, cutout: _Cutout, offset: int) -> int | None:
+    """The label of most pixels right below the shifted box; None where that is no stuff."""
+    rows, columns = cutout.shifted(offset)
+    found, counts = np.unique(labels[rows.stop, columns], return_counts=True)
+    most = int(found[counts.argmax()])
+    return most if most >= 0 and most % LABEL_DIVISOR == 0 else None
+
+
+def _visible(canvas: _Canvas, cutout: _Cutout, offset: int) -> np.ndarray | None:
+    """The copy's pixels that nothing nearer hides; None if it or anything it covers would lose too much."""
+    place = cutout.shifted(offset)
+    there = canvas.labels[place]
+    mask = cutout.mask.copy()
+    covered = []
+    for other in np.unique(there[mask & is_instance(there)]).tolist():
+        if _cut_out(canvas.labels, other).rows.stop > cutout.rows.stop:
+            mask &= there != other
+        else:
+            covered.append(other)
+    if mask.sum() < _LEAST_LEFT * cutout.mask.sum():
+        return None
+    for other in covered:
+        left = np.count_nonzero(canvas.labels == other) - np.count_nonzero(mask & (there == other))
+        if left < _LEAST_LEFT * canvas.areas[other]:
+            return None
+    return mask
+
+
+def _paste(canvas: _Canvas, cutout: _Cutout, mask: np.ndarray, offset: int, new_label: int) -> None:
+    place = cutout.shifted(offset)
+    source = canvas.image[cutout.rows, cutout.columns].copy()  # the two boxes may overlap
+    # Softer at the edge, where a camera mixes an object with what is behind it.
+    opacity = cv2.blur(mask.astype(np.float32), (3, 3))[..., None] * mask[..., None]
+    behind = canvas.image[place]
+    canvas.image[place] = np.rint(behind + opacity * (source.astype(np.float32) - behind)).astype(np.uint8)
+    canvas.labels[place][mask] = new_label
+    canvas.areas[new_label] = int(cutout.mask.sum())
