@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 bag_app = typer.Typer(help="Write KITTI folders as rosbag2, play bags over DDS.", no_args_is_help=True)
 app.add_typer(bag_app, name="bag")
+data_app = typer.Typer(help="Labelled datasets: KITTI-STEP, MOTChallenge-STEP, BDD100K.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 
 # Everything heavy (torch, OpenCV, rclpy) is imported inside the commands, so that `mapt --help` answers at once.
 
@@ -142,6 +144,22 @@ def evaluate(
     print(table(result))
     if json_file is not None:
         write_beside(json_file, (json.dumps(result, indent=1) + "\n").encode())
+
+
+@data_app.command("check")
+def data_check(
+    folder: Annotated[Path, typer.Argument(help="Dataset: KITTI-STEP's layout, or BDD100K's segmentation tracking.")],
+    split: Annotated[str | None, typer.Option(help="train, val, ...; all that have labels unless said.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Read every file of a dataset, name the first broken one, tell what the dataset holds."""
+    from mapt_ros.data.check import check_dataset, table
+
+    result = check_dataset(folder, split)
+    if as_json:
+        _report(result, as_json)
+    else:
+        print(table(result))
 
 
 def _report(result: dict, as_json: bool) -> None:

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 
 from mapt_ros.data.frames import Frame
-from mapt_ros.data.labels import LABEL_DIVISOR
-from mapt_ros.data.pairs import is_instance
+from mapt_ros.data.labels import LABEL_DIVISOR, is_instance
 
 _TRIES = 8  # places drawn for one copy before it is given up
 _LEAST_LEFT = 0.5  # of every instance, the copy included, at least this share of its pixels stays visible

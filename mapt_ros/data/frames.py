@@ -104,9 +104,10 @@ def pair_files(
         InputError: a folder is missing or empty, a name has no number, a number is there twice, or an image or a label
             lacks its partner.
     """
-    label_files, image_files = _numbered(label_folder, (".png",)), _numbered(image_folder, IMAGE_SUFFIXES)
+    label_files = _numbered(label_folder, (".png",))
     if not label_files:
         raise InputError(f"{label_folder}: is empty; expected label maps such as 000000.png")
+    image_files = _numbered(image_folder, IMAGE_SUFFIXES)
     for files, others, wanted, place in (
         (label_files, image_files, "image", image_folder),
         (image_files, label_files, "label map", label_folder),

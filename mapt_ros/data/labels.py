@@ -11,7 +11,8 @@ import numpy as np
 
 from mapt_ros.errors import InputError
 
-LABEL_DIVISOR = 1 << 24  # label = class_id * LABEL_DIVISOR + track_id; ids never run into the class in days of driving
+LABEL_BITS = 24  # ids never run into the class in days of driving
+LABEL_DIVISOR = 1 << LABEL_BITS  # label = class_id * LABEL_DIVISOR + track_id
 UNLABELLED = -1  # the label of a pixel that belongs to no segment
 VOID_CLASS = 255  # the class id that stands for "no class" in PNGs
 MAX_PNG_ID = 0xFFFF  # KITTI-STEP keeps a track id in two bytes
@@ -98,6 +99,11 @@ def decode_labels(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Splits an HxW int32 label map into HxW class ids (255 where unlabelled) and track ids, both int32."""
     known = labels >= 0
     return np.where(known, labels // LABEL_DIVISOR, VOID_CLASS), np.where(known, labels % LABEL_DIVISOR, 0)
+
+
+def is_instance(labels: np.ndarray) -> np.ndarray:
+    """Bool array of a label map's shape: where there is a track id, as stuff and crowd have none."""
+    return (labels >= 0) & ((labels & (LABEL_DIVISOR - 1)) != 0)
 
 
 def labels_to_step_png(labels: np.ndarray) -> np.ndarray:

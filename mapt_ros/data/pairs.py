@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mapt_ros.data.frames import Dataset, Frame
-from mapt_ros.data.labels import LABEL_DIVISOR
+from mapt_ros.data.labels import is_instance
 from mapt_ros.errors import InputError
 
 
@@ -112,11 +112,6 @@ def centroids(labels: np.ndarray) -> dict[int, tuple[float, float]]:
     areas = np.bincount(inverse)
     x, y = np.bincount(inverse, columns) / areas, np.bincount(inverse, rows) / areas
     return dict(zip(found.tolist(), zip(x.tolist(), y.tolist(), strict=True), strict=True))
-
-
-def is_instance(labels: np.ndarray) -> np.ndarray:
-    """Bool array of the same shape: labelled with a track id, as stuff and crowd are not."""
-    return (labels >= 0) & ((labels & (LABEL_DIVISOR - 1)) != 0)
 
 
 def _before(t: int, interval: int) -> int:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from mapt_ros.data.labels import KITTI_STEP, LABEL_DIVISOR
-from mapt_ros.data.targets import instance_targets, semantic_target
+from mapt_ros.data.targets import crowd_mask, instance_targets, semantic_target
 
 CAR, PERSON, ROAD = 13, 11, 0
 
@@ -26,7 +26,7 @@ def test_classes_become_channels_and_unlabelled_is_ignored():
 
 def test_things_have_boxes_masks_and_ids_and_crowd_has_none():
     things = instance_targets(label_map(), KITTI_STEP)
-    assert things.track_ids.tolist() == [300, 7]
+    assert things.track_ids.tolist() == [PERSON * LABEL_DIVISOR + 300, CAR * LABEL_DIVISOR + 7]
     assert things.labels.tolist() == [1, 2]  # person, car
     assert things.boxes.tolist() == [[0, 4, 1, 5], [2, 1, 5, 3]]
     assert things.masks.sum(dim=(1, 2)).tolist() == [1, 6]
@@ -35,3 +35,13 @@ def test_things_have_boxes_masks_and_ids_and_crowd_has_none():
 def test_a_frame_without_things():
     things = instance_targets(np.zeros((6, 8), dtype=np.int32), KITTI_STEP)
     assert things.boxes.shape == (0, 4) and things.masks.shape == (0, 6, 8)
+
+
+def test_tracks_of_two_classes_stay_apart_even_under_one_id():
+    labels = np.array([[CAR * LABEL_DIVISOR + 1, PERSON * LABEL_DIVISOR + 1]], dtype=np.int32)
+    assert len(set(instance_targets(labels, KITTI_STEP).track_ids.tolist())) == 2
+
+
+def test_crowd_is_what_belongs_to_a_thing_class_without_an_id():
+    mask = crowd_mask(label_map(), KITTI_STEP)
+    assert mask.dtype == torch.bool and mask.nonzero().tolist() == [[5, 6], [5, 7]]
