@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torchvision  # noqa: F401 - makes torch.ops.torchvision known
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
@@ -117,24 +116,16 @@ def stage_costs(
 
 
 def count_macs(run: Callable[[], Any]) -> int:
-    """Multiply-accumulates of a call: torch's FlopCounterMode, halved, with deformable convolutions counted too."""
-    with FlopCounterMode(
-        display=False, custom_mapping={torch.ops.torchvision.deform_conv2d: deform_conv2d_flops}
-    ) as counter:
+    """Multiply-accumulates of a call: torch's FlopCounterMode, halved, with bilinear samples counted too."""
+    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.grid_sampler_2d: grid_sample_flops}) as counter:
         run()
     return counter.get_total_flops() // 2
 
 
-def deform_conv2d_flops(inputs, weight, offset, mask=None, bias=None, *args, out_shape=None, **kwargs) -> int:
-    """FLOPs (2 a MAC) of ``torchvision.ops.deform_conv2d`` from its arguments' shapes.
-
-    The convolution itself, and 4 MACs for each bilinear sample, of which there is one a tap, input channel and output
-    cell.
-    """
-    batch, channels = inputs[:2]
-    outputs, channels_a_group, rows, columns = weight
-    cells = batch * offset[2] * offset[3]
-    return 2 * cells * rows * columns * (outputs * channels_a_group + 4 * channels)
+def grid_sample_flops(values, grid, *args, out_shape=None, **kwargs) -> int:
+    """FLOPs (2 a MAC) of bilinear ``grid_sample`` from its arguments' shapes: 4 MACs a place and channel."""
+    batch, channels = values[:2]
+    return 2 * 4 * batch * channels * grid[1] * grid[2]
 
 
 def _parse_size(size: str) -> tuple[int, int]:

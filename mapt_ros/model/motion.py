@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import deform_conv2d
 
 from mapt_ros.model.config import MotionConfig
 from mapt_ros.model.layers import ConvNormAct
+from mapt_ros.model.warp import deformed_taps
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class MotionHead(nn.Module):
     def field(self, previous: Tensor, current: Tensor) -> MotionField:
         """The motion field between two S maps, BxCxhxw each at the head's stride."""
         difference = self.reduce_difference(previous - current)
-        # deform_conv2d reads outside of its memory, and ends the process, where an offset is not a number.
+        # A place that is not a number is no place to read from.
         offsets = tuple(conv(difference).nan_to_num() for conv in self.offset_convs)
         return MotionField(offsets, self.scale_attention(difference).softmax(dim=1))
 
@@ -91,16 +91,16 @@ class MotionHead(nn.Module):
         Returns:
             Nxhxw in [0, 1].
         """
-        if len(masks) == 0:  # deform_conv2d ends the process when it is given zero channels
+        if len(masks) == 0:
             return masks
         # Clamped for the values but not for the gradient: a tap at or below zero must be able to come back.
         kernels = self.mask_kernels + (self.mask_kernels.clamp(min=0) - self.mask_kernels).detach()
         kernels = kernels / kernels.sum(dim=(1, 2), keepdim=True).clamp(min=1e-6)
         moved = torch.zeros_like(masks)
         for scale, (dilation, offsets) in enumerate(zip(self.dilations, field.offsets)):
-            weight = kernels[scale].expand(len(masks), 1, 3, 3).contiguous()
-            warped = deform_conv2d(masks[None].contiguous(), offsets, weight, padding=dilation, dilation=dilation)
-            moved = moved + field.attention[:, scale] * warped[0]
+            seen = deformed_taps(masks[None], offsets, dilation)[0]
+            warped = torch.einsum("nkhw,k->nhw", seen, kernels[scale].flatten())
+            moved = moved + field.attention[:, scale] * warped
         return moved
 
     def propagate_features(self, field: MotionField, previous: Tensor) -> Tensor:
@@ -108,6 +108,7 @@ class MotionHead(nn.Module):
         reduced = self.reduce_features(previous)
         moved = torch.zeros_like(reduced)
         for scale, (dilation, offsets) in enumerate(zip(self.dilations, field.offsets)):
-            warped = deform_conv2d(reduced, offsets, self.feature_kernels[scale], padding=dilation, dilation=dilation)
+            seen = deformed_taps(reduced, offsets, dilation).flatten(1, 2)  # BxF*9xhxw
+            warped = F.conv2d(seen, self.feature_kernels[scale].flatten(1)[:, :, None, None])
             moved = moved + field.attention[:, scale : scale + 1] * warped
         return self.fuse_features(moved)
