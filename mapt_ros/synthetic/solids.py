@@ -1,0 +1,154 @@
+"""Builders of smooth solids as triangle meshes: grids, tubes, ellipsoids, rounded boxes and bodies of revolution."""
+
+from dataclasses import replace
+
+import numpy as np
+import trimesh
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from mapt_ros.synthetic.mesh import Material, Mesh, one_material
+
+CREASE = np.radians(38)  # edges sharper than this stay sharp under smooth shading
+
+
+def surface(points: np.ndarray, material: Material, flip: bool = False) -> Mesh:
+    """A smooth surface through an RxCx3 grid of points.
+
+    Its outside is where (along the columns) x (along the rows) points to; ``flip`` turns it over. Cells that have
+    shrunk to a line or a point are left out.
+    """
+    rows, columns = points.shape[:2]
+    corner = np.arange(rows * columns).reshape(rows, columns)
+    a, b, c, d = corner[:-1, :-1], corner[:-1, 1:], corner[1:, 1:], corner[1:, :-1]
+    faces = np.stack([np.stack([a, b, c], -1), np.stack([a, c, d], -1)], 2).reshape(-1, 3)
+    vertices = points.reshape(-1, 3).astype(np.float32)
+    first, second, third = (vertices[faces[:, i]] for i in range(3))
+    area = np.linalg.norm(np.cross(second - first, third - first), axis=1)
+    faces = faces[area > 2e-6]
+    return one_material(vertices, faces[:, ::-1] if flip else faces, material, smooth=True)
+
+
+def raised(points: np.ndarray, by: float, flip: bool = False) -> np.ndarray:
+    """An RxCx3 grid lifted ``by`` metres along its outward normals, so that it lies on top of what it was read off."""
+    normals = np.cross(np.gradient(points, axis=1), np.gradient(points, axis=0))
+    normals /= np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
+    return points + (-by if flip else by) * normals
+
+
+def mirrored(mesh: Mesh) -> Mesh:
+    """The mesh with left and right exchanged."""
+    vertices = mesh.vertices * np.float32([1, -1, 1])
+    return replace(mesh, vertices=vertices, rest=vertices, faces=np.ascontiguousarray(mesh.faces[:, ::-1]))
+
+
+def welded(mesh: Mesh, crease: float = CREASE) -> Mesh:
+    """The mesh with vertices shared by all corners that meet at a place, except over edges sharper than ``crease``.
+
+    So that smooth shading rounds what is round and keeps edges; vertices that lie at one place are welded first.
+    """
+    _, places = np.unique(np.round(mesh.vertices * 1e4).astype(np.int64), axis=0, return_inverse=True)
+    faces = places.reshape(-1)[mesh.faces]
+    a, b, c = (mesh.vertices[mesh.faces[:, i]] for i in range(3))
+    normals = np.cross(b - a, c - a)
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    # The two ends of each of the 3M face edges, as corner numbers, sorted so that equal edges come next to each other.
+    starts = np.arange(faces.size).reshape(-1, 3)
+    corners = np.stack([starts.ravel(), np.roll(starts, -1, axis=1).ravel()], axis=1)
+    keys = faces.ravel()[corners]
+    corners = np.where(keys[:, :1] > keys[:, 1:], corners[:, ::-1], corners)
+    keys = np.sort(keys, axis=1)
+    order = np.lexsort((keys[:, 1], keys[:, 0]))
+    corners, keys = corners[order], keys[order]
+    one, other = corners[:-1], corners[1:]
+    cosine = (normals[one[:, 0] // 3] * normals[other[:, 0] // 3]).sum(axis=1)
+    shared = (keys[:-1] == keys[1:]).all(axis=1) & (cosine > np.cos(crease))
+    links = np.concatenate([one[shared], other[shared]], axis=1)[:, [0, 2, 1, 3]].reshape(-1, 2)
+    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(faces.size, faces.size))
+    _, groups = connected_components(graph, directed=False)
+    _, first = np.unique(groups, return_index=True)
+    kept = mesh.faces.ravel()[first]
+    return replace(
+        mesh, vertices=mesh.vertices[kept], rest=mesh.rest[kept], faces=groups.reshape(-1, 3).astype(np.int32)
+    )
+
+
+def box(size, center, material: Material, bevel: float = 0.0) -> Mesh:
+    """An upright box of ``size`` (x, y, z) metres around ``center``; ``bevel`` metres are cut off its edges."""
+    half = 0.5 * np.asarray(size, dtype=np.float64)
+    if not bevel:
+        solid = trimesh.creation.box(extents=2 * half)
+    else:
+        signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+        cuts = np.array([[bevel, bevel, 0], [bevel, 0, bevel], [0, bevel, bevel]])
+        solid = trimesh.convex.convex_hull(np.concatenate([signs * (half - cut) for cut in cuts]))
+    return one_material(solid.vertices + center, solid.faces, material)
+
+
+def ellipsoid(radii, center, material: Material, subdivisions: int = 1) -> Mesh:
+    """An ellipsoid with ``radii`` (x, y, z) metres around ``center``; 80 faces at 1 subdivision, 320 at 2."""
+    ball = trimesh.creation.icosphere(subdivisions=subdivisions)
+    return one_material(ball.vertices * np.asarray(radii) + center, ball.faces, material, smooth=True)
+
+
+def tube(path: np.ndarray, radii: np.ndarray, material: Material, sides: int = 8, forward=(1.0, 0.0, 0.0)) -> Mesh:
+    """A closed tube along Kx3 points with elliptic sections.
+
+    Args:
+        radii: K (round) or Kx2 metres, the half axes towards ``forward`` and across it.
+        forward: the direction that the first half axis points to, made square to the path; not along the path.
+    """
+    path = np.asarray(path, dtype=np.float64)
+    radii = np.asarray(radii, dtype=np.float64)
+    radii = np.stack([radii, radii], axis=1) if radii.ndim == 1 else radii
+    along = np.gradient(path, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    first = np.asarray(forward) - (along @ forward)[:, None] * along
+    first /= np.linalg.norm(first, axis=1, keepdims=True)
+    second = np.cross(along, first)
+    turn = np.linspace(0, 2 * np.pi, sides, endpoint=False)[None, :, None]
+    around = np.cos(turn) * (radii[:, :1] * first)[:, None] + np.sin(turn) * (radii[:, 1:] * second)[:, None]
+    rings = len(path)
+    vertices = np.concatenate([(path[:, None] + around).reshape(-1, 3), path[[0, -1]]])
+    i = np.arange(sides)
+    j = (i + 1) % sides
+    below = (np.arange(rings - 1) * sides)[:, None]
+    lower = np.stack([below + i, below + j, below + sides + j], -1).reshape(-1, 3)
+    upper = np.stack([below + i, below + sides + j, below + sides + i], -1).reshape(-1, 3)
+    start = np.stack([np.full(sides, rings * sides), j, i], -1)
+    last = (rings - 1) * sides
+    end = np.stack([np.full(sides, rings * sides + 1), last + i, last + j], -1)
+    return one_material(vertices, np.concatenate([lower, upper, start, end]), material, smooth=True)
+
+
+def turned(outline: np.ndarray, material: Material, sections: int = 16) -> Mesh:
+    """A body turned around the y axis: Kx2 points (radius, y), the outside to the right of the way along them."""
+    outline = np.asarray(outline, dtype=np.float64)
+    turn = np.linspace(0, 2 * np.pi, sections + 1)
+    radius, y = outline[:, :1], np.broadcast_to(outline[:, 1:], (len(outline), sections + 1))
+    return surface(np.stack([radius * np.cos(turn), y, radius * np.sin(turn)], -1), material, flip=True)
+
+
+class Target:
+    """A mesh that patches (windows, lamps, plates) are laid upon, by rays."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._scene = EmbreeScene()
+        self._geometry = TriangleMesh(self._scene, mesh.vertices, mesh.faces)  # lives as long as the scene
+
+    def onto(self, origins: np.ndarray, directions: np.ndarray, by: float) -> np.ndarray:
+        """RxCx3 places: where rays from ``origins`` along ``directions`` (either broadcasts) first meet the mesh.
+
+        The patch is lifted by ``by`` metres towards the viewer at the rays' outer side. A ray that meets nothing takes
+        the mean distance of the others.
+        """
+        origins, directions = np.broadcast_arrays(origins, directions)
+        shape = origins.shape
+        directions = directions / np.linalg.norm(directions, axis=-1, keepdims=True)
+        rays = [np.ascontiguousarray(a.reshape(-1, 3), dtype=np.float32) for a in (origins, directions)]
+        distance = self._scene.run(*rays, query="DISTANCE")
+        hit = distance < 1e6
+        distance = np.where(hit, distance, distance[hit].mean() if hit.any() else 0.0)
+        return origins + directions * (distance.reshape(*shape[:2], 1) + by)
