@@ -1,0 +1,127 @@
+"""A driving sequence in the procedural world: frames with exact labels, in any order, all from a scenario and a seed."""
+
+import numpy as np
+
+from mapt_ros.errors import InputError
+from mapt_ros.synthetic.casting import Casting
+from mapt_ros.synthetic.clearance import Clearance
+from mapt_ros.synthetic.driving import TIME_STEP
+from mapt_ros.synthetic.ego import ego_poses, plan_ego
+from mapt_ros.synthetic.mesh import Piece
+from mapt_ros.synthetic.renderer import Renderer, random_camera, random_sensor, random_weather
+from mapt_ros.synthetic.scenarios import SCENARIOS, scenario_settings
+from mapt_ros.synthetic.scenery import scenery
+from mapt_ros.synthetic.town import random_town
+from mapt_ros.synthetic.traffic import Mover, Traffic, populate
+from mapt_ros.synthetic.view import RenderedFrame
+from mapt_ros.synthetic.walkers import Walkers, stroll
+
+SMALLEST = 32  # pixels, of either side of a frame
+_VIEW = 110.0  # metres up to which moving things are drawn
+_BLINKS = 1.5  # times a second
+_BRAKE_LIGHT = -0.6  # m/s^2
+
+
+class World:
+    """One sequence of ``frames`` frames, taken ``rate_hz`` times a second; frame ``i`` is the same whenever asked for.
+
+    Cars and people have track ids from 1 that stay theirs over the whole sequence; everything else is stuff.
+
+    Args:
+        scenario: one of ``SCENARIOS``.
+        seed: not negative; other seeds give other streets, traffic, weather and cameras.
+        height, width: of the frames in pixels.
+
+    Raises:
+        InputError: there is no such scenario, or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        scenario: str = "mixed",
+        seed: int = 0,
+        frames: int = 40,
+        height: int = 192,
+        width: int = 640,
+        rate_hz: float = 10.0,
+    ):
+        settings = scenario_settings(scenario)
+        check_world(seed, frames, height, width, rate_hz)
+        self.scenario, self.seed, self.rate_hz = scenario, seed, rate_hz
+        self._frames = frames
+        randoms = map(np.random.default_rng, np.random.SeedSequence((SCENARIOS.index(scenario), seed)).spawn(8))
+        plan_random, traffic_random, walk_random, cast_random, sway_random, *view_randoms = randoms
+        self.camera = random_camera(view_randoms[0], height, width)
+        self.weather = random_weather(view_randoms[1])
+        self.sensor = random_sensor(view_randoms[2])
+
+        times = np.arange(frames + 1) / rate_hz  # one more, for the motion at the last
+        desired = float(plan_random.uniform(*settings.speeds))
+        self.town = random_town(plan_random, settings, length=100 + desired * times[-1] + 75)
+        plan = plan_ego(plan_random, settings, self.town, desired, times[-1])
+        casting, clearance = Casting(cast_random, settings), Clearance(len(times))
+        simulated = np.arange(0, times[-1] + 2 * TIME_STEP, TIME_STEP)
+        traffic = Traffic(traffic_random, settings, self.town, simulated, times, clearance, casting.vehicle)
+        motion = populate(traffic, plan, times[-1])
+        walkers = Walkers(walk_random, settings, self.town, times, clearance, casting.person)
+        stroll(walkers, motion)
+        self.poses = ego_poses(sway_random, motion)
+        self.movers: list[Mover] = traffic.movers + walkers.movers
+        parked = [p for t, m in enumerate(self.movers, 1) if m.still for p in self._pieces(m, t, 0)]
+        self._renderer = Renderer(scenery(self.town) + parked, self.camera, self.weather)
+
+    def __len__(self) -> int:
+        return self._frames
+
+    def __getitem__(self, index: int) -> RenderedFrame:
+        if not 0 <= index < self._frames:
+            raise IndexError(f"frame {index} of {self._frames}")
+        return self._renderer.render(
+            self.moving(index),
+            self.poses[index],
+            self.sensor,
+            noise_seed=int(np.random.SeedSequence((self.seed, index)).generate_state(1)[0]),
+            motion=np.linalg.inv(self.poses[index]) @ self.poses[index + 1],
+        )
+
+    def moving(self, index: int) -> list[Piece]:
+        """What may be seen and does not stand still for the whole sequence, as it is in a frame."""
+        toward = np.linalg.inv(self.poses[index])
+        pieces = []
+        for track_id, mover in enumerate(self.movers, 1):
+            if mover.still:
+                continue
+            place = mover.motion.places[index]
+            ahead, left = toward[:2, :2] @ place + toward[:2, 3]
+            # A vehicle's length beyond the image's edges: something may reach in, or throw its shadow.
+            if -6 < ahead < _VIEW and abs(left) < 10 + ahead * self.camera.width / self.camera.focal:
+                pieces += self._pieces(mover, track_id, index)
+        return pieces
+
+    def _pieces(self, mover: Mover, track_id: int, index: int) -> list[Piece]:
+        motion = mover.motion
+        place = motion.pose(index)
+        travelled, speed = float(motion.travelled[index]), float(motion.speeds[index])
+        if mover.walks:
+            return mover.body.pieces(place, track_id, travelled, speed)
+        lit = np.sin(2 * np.pi * (_BLINKS * index / self.rate_hz + 0.37 * track_id)) > 0
+        return mover.body.pieces(
+            place,
+            track_id,
+            travelled=travelled,
+            braking=bool(motion.accelerations[index] < _BRAKE_LIGHT) or (speed < 0.1 and not mover.still),
+            indicator=motion.indicator if lit else 0,
+            steering=float(motion.steering[index]),
+        )
+
+
+def check_world(seed: int, frames: int, height: int, width: int, rate_hz: float = 10.0) -> None:
+    """Raises InputError where one of ``World``'s numbers is out of range."""
+    if seed < 0:
+        raise InputError(f"seed: must not be negative, is {seed}")
+    if frames < 1:
+        raise InputError(f"frames: must be at least 1, is {frames}")
+    if min(height, width) < SMALLEST:
+        raise InputError(f"size: must be at least {SMALLEST}x{SMALLEST}, is {height}x{width}")
+    if not rate_hz > 0:
+        raise InputError(f"rate_hz: must be above 0, is {rate_hz}")
