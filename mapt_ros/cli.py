@@ -102,6 +102,27 @@ def demo(
 
 
 @app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="A recipe: YAML file or bundled name.")],
+    out: Annotated[Path | None, typer.Option(help="The run's folder; out/train/RECIPE without.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A dataset folder instead of the recipe's data.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps in all; the stages keep their shares.")] = None,
+    init: Annotated[str | None, typer.Option(help="Weights to start from: a name or a .safetensors file.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder.")] = False,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="That train together; one a GPU, or one a core, without.")
+    ] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Train by a recipe: checkpoints, learning curves, sample overlays and weights in the run's folder."""
+    from mapt_ros.training.command import TrainingOptions
+    from mapt_ros.training.command import train as run_train
+
+    _report(run_train(TrainingOptions(config, out, data, steps, init, resume, processes, device)), as_json)
+
+
+@app.command()
 def bench(
     config: Annotated[str, typer.Option(help="A bundled config's name, or a YAML file.")] = "compact",
     size: Annotated[str, typer.Option(help="Image size, HEIGHTxWIDTH.")] = "375x1242",
@@ -160,6 +181,35 @@ def data_check(
         _report(result, as_json)
     else:
         print(table(result))
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Option(help="Folder to write the KITTI-STEP layout into.")],
+    seed: Annotated[int, typer.Option(help="Of the set; other seeds share no sequence with it.")] = 0,
+    sequences: Annotated[int, typer.Option(help="How many sequences.")] = 8,
+    frames: Annotated[int, typer.Option(help="Frames of each sequence, ten a second.")] = 40,
+    scenario: Annotated[str, typer.Option(help="mixed, rapid-motion, occlusion, lookalikes or crowd.")] = "mixed",
+    size: Annotated[str, typer.Option(help="Image size, HEIGHTxWIDTH.")] = "192x640",
+    split: Annotated[str, typer.Option(help="train or val.")] = "train",
+    as_json: Json = False,
+) -> None:
+    """Write driving sequences of the procedural world with exact labels; sequences already there are kept."""
+    from mapt_ros.synthetic.write import parse_size, synthesise
+
+    height, width = parse_size(size)
+    summary = synthesise(
+        out,
+        seed=seed,
+        sequences=sequences,
+        frames=frames,
+        scenario=scenario,
+        height=height,
+        width=width,
+        split=split,
+        processes=os.cpu_count() or 1,
+    )
+    _report(summary, as_json)
 
 
 def _report(result: dict, as_json: bool) -> None:

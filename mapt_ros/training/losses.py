@@ -1,16 +1,46 @@
 """MAPT's four losses over a batch of frame pairs: instance, semantic, motion, appearance."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from mapt_ros.data.targets import IGNORED
 from mapt_ros.model.instance import InstanceTargets, masks_in_boxes
 from mapt_ros.model.mapt import MAPT, normalise, pad
+from mapt_ros.training.seeded import seed_choices
 
 _ID_RANGE = 1 << 32  # keeps track ids of different pairs of a batch apart
+
+Shares = Callable[[list[int]], list[float]]
+"""What turns means over a process's own part of a batch into its part of the means over the whole batch.
+
+Given how many items each mean of this process ran over, it tells the factors to multiply them with, so that the average
+over the processes, which is what DDP makes of the gradients, is the mean over all items of all processes.
+"""
+
+
+def alone(counts: list[int]) -> list[float]:
+    """The shares of a process that has the whole batch."""
+    return [1.0] * len(counts)
+
+
+@dataclass(frozen=True)
+class ImageBatch:
+    """B frames of one size with their ground truth.
+
+    Attributes:
+        images: BxHxWx3 uint8 RGB.
+        classes: BxHxW int64 class indices, 255 = ignore.
+        things: the instances of each frame.
+    """
+
+    images: Tensor
+    classes: Tensor
+    things: list[InstanceTargets]
 
 
 @dataclass(frozen=True)
@@ -31,16 +61,17 @@ class PairBatch:
     current_things: list[InstanceTargets]
 
 
-@dataclass(frozen=True)
-class LossWeights:
+class LossWeights(BaseModel):
     """The paper sums the four losses without giving weights; these are ours."""
 
-    instance: float = 1.0
-    semantic: float = 1.0
-    motion: float = 1.0
-    appearance: float = 0.5
-    temperature: float = 0.1
-    semantic_stride: int = 1  # the semantic loss looks at every n-th row and column
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    instance: float = Field(1.0, ge=0)
+    semantic: float = Field(1.0, ge=0)
+    motion: float = Field(1.0, ge=0)
+    appearance: float = Field(0.5, ge=0)
+    temperature: float = Field(0.1, gt=0, description="Of the appearance loss.")
+    semantic_stride: int = Field(1, ge=1, description="The semantic loss looks at every n-th row and column.")
 
 
 @dataclass(frozen=True)
@@ -54,7 +85,7 @@ class SharedFeatures:
 
 
 def semantic_loss(logits: Tensor, target: Tensor, hardest: float = 0.25) -> Tensor:
-    """Cross-entropy averaged over the hardest pixels of each image, then over images (EfficientPS, equation 3).
+    """Cross-entropy averaged over the hardest pixels of each image, then over those with any label (EfficientPS, eq. 3).
 
     Args:
         logits: BxKxhxw, at any stride; upsampled to the target's size.
@@ -64,10 +95,10 @@ def semantic_loss(logits: Tensor, target: Tensor, hardest: float = 0.25) -> Tens
     logits = F.interpolate(logits, size=target.shape[-2:], mode="bilinear", align_corners=False)
     pixels = F.cross_entropy(logits, target, ignore_index=IGNORED, reduction="none").flatten(1)
     per_image = []
-    for losses, labelled in zip(pixels, (target != IGNORED).flatten(1)):
-        count = max(1, int(hardest * int(labelled.sum())))
-        per_image.append(losses.topk(count).values.mean())
-    return torch.stack(per_image).mean()
+    for losses, labelled in zip(pixels, (target != IGNORED).flatten(1).sum(dim=1).tolist()):
+        if labelled:
+            per_image.append(losses.topk(max(1, int(hardest * labelled))).values.mean())
+    return torch.stack(per_image).mean() if per_image else pixels.sum()
 
 
 def motion_loss(propagated: Tensor, target: Tensor) -> Tensor:
@@ -91,29 +122,42 @@ def appearance_loss(
 ) -> Tensor:
     """Cross-entropy over the cosine similarities of track pairs, in both directions.
 
+    Only tracks of one pair of frames are compared, as the tracker does; what a track has to be told from does then not
+    depend on which other pairs stand in the batch.
+
     Args:
         previous, current: NxE and MxE unit vectors.
-        previous_ids, current_ids: N and M int64 track ids, each at most once a side. Tracks in one frame only serve as
-            negatives.
+        previous_ids, current_ids: N and M int64 track ids, each at most once a side; their upper 32 bits are the number
+            of the pair. Tracks in one frame only serve as negatives.
     """
     similarity = current @ previous.T / temperature
+    strangers = (current_ids // _ID_RANGE)[:, None] != (previous_ids // _ID_RANGE)[None]
+    similarity = similarity.masked_fill(strangers, -torch.inf)
     same = current_ids[:, None] == previous_ids[None]
     losses = []
     for scores, match in ((similarity, same), (similarity.T, same.T)):
         having = match.any(dim=1)
         if having.any():
             losses.append(F.cross_entropy(scores[having], match[having].int().argmax(dim=1)))
-    return torch.stack(losses).mean() if losses else similarity.sum() * 0
+    return torch.stack(losses).mean() if losses else (current.sum() + previous.sum()) * 0
 
 
 def image_losses(
-    model: MAPT, images: Tensor, classes: Tensor, things: list[InstanceTargets], weights: LossWeights
+    model: MAPT,
+    images: Tensor,
+    classes: Tensor,
+    things: list[InstanceTargets],
+    weights: LossWeights,
+    seeds: list[int] | None = None,
+    shares: Shares = alone,
 ) -> tuple[dict[str, Tensor], SharedFeatures]:
     """The instance and semantic losses, which need no pairs, and the features that the other two go on from.
 
     Args:
         images: BxHxWx3 uint8 RGB, taken at their own size, whatever the config's input height.
         classes: BxHxW int64 class indices, 255 = ignore.
+        seeds: one an image, from which its anchors and RoIs are drawn; None draws them from torch's global generator.
+        shares: of the whole batch's means, where other processes have other parts of it.
     """
     channels_first = images.permute(0, 3, 1, 2).float()
     sizes = [tuple(channels_first.shape[-2:])] * len(images)
@@ -124,18 +168,39 @@ def image_losses(
 
     pyramid = model.encode(padded)
     semantic = model.semantic(pyramid)
+    anchors, rois = seed_choices(model.instance, seeds)
     instance = model.instance.losses(pyramid, sizes, padded, things)
+    seen = target[:, thinning, thinning]
+    labelled = int((seen != IGNORED).flatten(1).any(dim=1).sum())
+    # What each of the head's means runs over.
+    of_anchors, of_rois, of_masks, of_images = shares(
+        [anchors.positives + anchors.negatives, rois.positives + rois.negatives, rois.positives, labelled]
+    )
     losses = {
-        "instance": weights.instance * sum(instance.values()),
-        "semantic": weights.semantic * semantic_loss(semantic.logits, target[:, thinning, thinning]),
+        "instance": weights.instance
+        * (
+            of_anchors * (instance["loss_objectness"] + instance["loss_rpn_box_reg"])
+            + of_rois * (instance["classes"] + instance["boxes"])
+            + of_masks * instance["masks"]
+        ),
+        "semantic": weights.semantic * of_images * semantic_loss(semantic.logits, seen),
     }
     return losses, SharedFeatures(pyramid, model.motion.to_stride(semantic.features), sizes, tuple(padded.shape[-2:]))
 
 
-def mapt_losses(model: MAPT, batch: PairBatch, weights: LossWeights) -> dict[str, Tensor]:
+def mapt_losses(
+    model: MAPT,
+    batch: PairBatch,
+    weights: LossWeights,
+    seeds: list[int] | None = None,
+    shares: Shares = alone,
+) -> dict[str, Tensor]:
     """The weighted losses of a batch of pairs by name; their sum is what training descends.
 
     The model must be in training mode.
+
+    Args:
+        seeds, shares: as for ``image_losses``; the seeds of the previous frames, then those of the current ones.
     """
     pairs = len(batch.previous)
     things = [*batch.previous_things, *batch.current_things]
@@ -145,6 +210,8 @@ def mapt_losses(model: MAPT, batch: PairBatch, weights: LossWeights) -> dict[str
         torch.cat([batch.previous_classes, batch.current_classes]),
         things,
         weights,
+        seeds,
+        shares,
     )
     before, now = shared.semantic[:pairs], shared.semantic[pairs:]
     field = model.motion.field(before, now)
@@ -166,9 +233,11 @@ def mapt_losses(model: MAPT, batch: PairBatch, weights: LossWeights) -> dict[str
     )
     ids = [t.track_ids + (i % pairs) * _ID_RANGE for i, t in enumerate(things)]
     count = sum(len(t.boxes) for t in batch.previous_things)
+    (of_tracks,) = shares([sum(map(len, propagated))])  # those in both frames, which the appearance loss looks for too
     return losses | {
-        "motion": weights.motion * motion_loss(torch.cat(propagated), torch.cat(targets)),
+        "motion": weights.motion * of_tracks * motion_loss(torch.cat(propagated), torch.cat(targets)),
         "appearance": weights.appearance
+        * of_tracks
         * appearance_loss(
             embeddings[:count],
             torch.cat(ids[:pairs]),

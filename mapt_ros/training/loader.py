@@ -1,0 +1,195 @@
+"""Training samples by number: what sample n of a stage is hangs on the seed alone, not on processes, workers or resuming."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from mapt_ros.data.augment import AugmentConfig, augment_frames
+from mapt_ros.data.frames import Dataset, Frame
+from mapt_ros.data.labels import ClassSet
+from mapt_ros.data.pairs import FramePairs
+from mapt_ros.data.targets import instance_targets, semantic_target
+from mapt_ros.errors import InputError
+from mapt_ros.model.instance import InstanceTargets
+from mapt_ros.training.interval import IntervalPolicy, choose_interval
+from mapt_ros.training.losses import ImageBatch, PairBatch
+from mapt_ros.training.recipe import Stage
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """This process's part of a step.
+
+    Attributes:
+        names: which frames, one text a sample.
+        seeds: one an image, for the choice of its anchors and RoIs; of pairs, those of the previous frames first.
+        frames: single frames or pairs, on the CPU.
+    """
+
+    names: list[str]
+    seeds: list[int]
+    frames: ImageBatch | PairBatch
+
+    def to(self, device: torch.device) -> "TrainingBatch":
+        """The same with its tensors on another device."""
+        if device.type == "cpu":
+            return self
+
+        def moved(value: Tensor | list[InstanceTargets]) -> Tensor | list[InstanceTargets]:
+            if isinstance(value, Tensor):
+                return value.to(device, non_blocking=True)
+            return [things.to(device) for things in value]
+
+        frames = type(self.frames)(**{name: moved(value) for name, value in vars(self.frames).items()})
+        return TrainingBatch(self.names, self.seeds, frames)
+
+
+class Samples(TorchDataset):
+    """The samples of one stage, endlessly: every pass over the data has an order of its own.
+
+    Args:
+        datasets: all in the network's classes.
+        stage: single frames or pairs, and the crop.
+        augment: its crop is the stage's.
+        interval: chooses tau for each pair.
+        reach: of the motion head, in pixels.
+        seed: decides everything.
+
+    Raises:
+        InputError: a sequence too short for pairs.
+    """
+
+    def __init__(
+        self,
+        datasets: list[Dataset],
+        stage: Stage,
+        classes: ClassSet,
+        augment: AugmentConfig,
+        interval: IntervalPolicy,
+        reach: float,
+        seed: tuple[int, ...],
+    ):
+        self.datasets = datasets
+        self.paired = stage.kind == "pairs"
+        self.classes = classes
+        self.augment = augment.model_copy(update={"crop": stage.crop})
+        self.interval = interval
+        self.reach = reach
+        self.seed = seed
+        if self.paired:
+            self.pairs = [FramePairs(dataset) for dataset in datasets]
+            self.anchors = [(d, s, t) for d, pairs in enumerate(self.pairs) for s, t in pairs.anchors]
+        else:
+            self.anchors = [
+                (d, s, t)
+                for d, dataset in enumerate(datasets)
+                for s, sequence in enumerate(dataset.sequences)
+                for t in range(len(sequence))
+            ]
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, int))
+
+    def anchor(self, number: int) -> tuple[int, int, int]:
+        """Dataset, sequence and frame of sample n; n may be of any size."""
+        turn, place = divmod(number, len(self.anchors))
+        if self._order[0] != turn:
+            self._order = turn, np.random.default_rng([*self.seed, turn]).permutation(len(self.anchors))
+        return self.anchors[self._order[1][place]]
+
+    def __getitem__(self, number: int) -> "tuple[str, list[int], list[Frame]] | InputError":
+        """Name, one seed a frame, and one frame or two; an unreadable file comes as the error, which workers garble."""
+        dataset, sequence, t = self.anchor(number)
+        random = np.random.default_rng([*self.seed, number, 1])
+        try:
+            frames, name = self._read(dataset, sequence, t, random)
+            frames = augment_frames(frames, self.augment, random)
+        except InputError as error:
+            return error
+        return name, random.integers(2**62, size=len(frames)).tolist(), frames
+
+    def _read(self, dataset: int, sequence: int, t: int, random: np.random.Generator) -> tuple[list[Frame], str]:
+        frames = self.datasets[dataset].sequences[sequence]
+        file = frames.image_files[t]
+        if not self.paired:
+            return [frames.frame(t)], str(file)
+        pairs = self.pairs[dataset]
+
+        def displacements(tau: int) -> np.ndarray:
+            return np.array(list(pairs.displacements(sequence, t, tau).values()))
+
+        tau = choose_interval(self.interval, t, displacements, self.reach, random)
+        pair = pairs.read(sequence, t, tau)
+        return [pair.previous, pair.current], f"{file} (tau {tau})"
+
+
+def collate(samples: list, classes: ClassSet) -> "TrainingBatch | InputError":
+    """Samples to one batch; the first error among them in its place.
+
+    Sizes that do not agree are an error too: frames of several sizes need a crop.
+    """
+    for sample in samples:
+        if isinstance(sample, InputError):
+            return sample
+    names, seeds, frames = (list(part) for part in zip(*samples))
+    sizes = {frame[1].shape: name for group, name in zip(frames, names) for frame in group}
+    if len(sizes) > 1:
+        (one, first), (other, second), *_ = sizes.items()
+        return InputError(
+            f"{second}: is {other[1]}x{other[0]} pixels, {first} is {one[1]}x{one[0]}; frames of several sizes need a"
+            " crop in every stage of the recipe"
+        )
+    columns = [_targets(list(column), classes) for column in zip(*frames)]
+    if len(columns) == 1:
+        batch = ImageBatch(*columns[0])
+    else:
+        (previous, previous_classes, previous_things), (current, current_classes, current_things) = columns
+        batch = PairBatch(previous, current, previous_classes, current_classes, previous_things, current_things)
+    return TrainingBatch(names, [seed for column in zip(*seeds) for seed in column], batch)
+
+
+def _targets(frames: list[Frame], classes: ClassSet) -> tuple[Tensor, Tensor, list[InstanceTargets]]:
+    return (
+        torch.from_numpy(np.stack([image for image, _ in frames])),
+        torch.stack([semantic_target(labels, classes) for _, labels in frames]),
+        [instance_targets(labels, classes) for _, labels in frames],
+    )
+
+
+def batches(samples: Samples, stage: Stage, first: int, rank: int, world: int, workers: int) -> Iterator[TrainingBatch]:
+    """This process's part of the stage's steps from ``first`` on.
+
+    Step k takes the samples k * batch up to (k + 1) * batch, of which process r takes the r-th equal part.
+
+    Raises:
+        InputError: while iterating: a file cannot be read.
+    """
+    part = stage.batch // world
+    numbers = [
+        list(range(step * stage.batch + rank * part, step * stage.batch + (rank + 1) * part))
+        for step in range(first, stage.steps)
+    ]
+    loader = DataLoader(
+        samples,
+        batch_sampler=numbers,
+        num_workers=workers,
+        collate_fn=_Collate(samples.classes),
+        pin_memory=False,
+    )
+    for batch in loader:
+        if isinstance(batch, InputError):
+            raise batch
+        yield batch
+
+
+@dataclass(frozen=True)
+class _Collate:
+    """``collate`` for one class set, as something that can be sent to worker processes."""
+
+    classes: ClassSet
+
+    def __call__(self, samples: list) -> "TrainingBatch | InputError":
+        return collate(samples, self.classes)

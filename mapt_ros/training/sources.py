@@ -1,0 +1,85 @@
+"""From a recipe's data section to open datasets; the procedural world is written when it is first asked for."""
+
+from pathlib import Path
+
+from mapt_ros.data.dataset import open_dataset
+from mapt_ros.data.frames import Dataset
+from mapt_ros.data.labels import ClassSet
+from mapt_ros.errors import InputError
+from mapt_ros.resources import cache_dir
+from mapt_ros.training.recipe import DataSource, SyntheticSource
+
+
+def open_sources(sources: tuple[DataSource, ...], classes: ClassSet) -> list[Dataset]:
+    """Every source's dataset.
+
+    Args:
+        classes: the network's.
+
+    Raises:
+        InputError: a folder that is no dataset, or of other classes.
+    """
+    datasets = []
+    for source in sources:
+        folder = source.folder if source.synthetic is None else synthetic_folder(source.synthetic)
+        dataset = open_dataset(folder, source.split if source.synthetic is None else "train")
+        if dataset.classes != classes:
+            raise InputError(
+                f"{folder}: has the classes of {dataset.classes.name}, the network those of {classes.name}"
+            )
+        datasets.append(dataset)
+    return datasets
+
+
+def write_synthetic(sources: tuple[DataSource, ...], processes: int) -> None:
+    """Writes what of the procedural world the sources name and the cache lacks.
+
+    Args:
+        processes: that write at the same time.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    for source in sources:
+        if source.synthetic is not None and not (folder := synthetic_folder(source.synthetic)).is_dir():
+            from mapt_ros.synthetic.synthesise import synthesise
+
+            wanted = source.synthetic
+            beside = folder.with_name(f"{folder.name}.part")  # resumed by the writer, which keeps what is whole
+            synthesise(
+                beside,
+                seed=wanted.seed,
+                sequences=wanted.sequences,
+                frames=wanted.frames,
+                scenario=wanted.scenario,
+                height=wanted.height,
+                width=wanted.width,
+                split="train",
+                processes=processes,
+            )
+            beside.replace(folder)
+
+
+def synthetic_folder(wanted: SyntheticSource) -> Path:
+    """Where the cache keeps these sequences."""
+    size = f"{wanted.sequences}x{wanted.frames}_{wanted.height}x{wanted.width}"
+    return cache_dir() / "synthetic" / f"{wanted.scenario}_seed{wanted.seed}_{size}"
+
+
+def described(sources: tuple[DataSource, ...]) -> list[str]:
+    """One text a source, for the record that travels with the weights."""
+    texts = []
+    for source in sources:
+        if (world := source.synthetic) is not None:
+            size = f"{world.sequences} sequences of {world.frames} frames, {world.height}x{world.width}"
+            texts.append(f"procedural world, {world.scenario}, seeds from {world.seed}: {size}")
+        else:
+            texts.append(f"{source.folder.name}{f' ({source.split})' if source.split else ''}")
+    return texts
+
+
+def licence(sources: tuple[DataSource, ...]) -> str:
+    """What the weights may be used for, as far as the data decides it."""
+    if all(source.synthetic is not None for source in sources):
+        return "Apache-2.0; trained on the procedural world of mapt_ros alone, no real images"
+    return "trained on the datasets named; their licences bind the use of these weights"
