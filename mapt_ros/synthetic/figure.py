@@ -73,7 +73,7 @@ class Figure:
 
     def lowest(self, transforms: np.ndarray) -> float:
         """Height of the lower foot's sole under the bone transforms of a posture."""
-        x, y, z = self.joints[FOOT]
+        x, y, _ = self.joints[FOOT]
         heights = []
         for foot, side in ((FOOT, y), (FOOT + RIGHT_LEG, -y)):
             for reach in (-0.025, 0.11):
