@@ -14,6 +14,7 @@ from mapt_ros.model.mapt import MAPT, normalise, pad
 from mapt_ros.training.seeded import seed_choices
 
 _ID_RANGE = 1 << 32  # keeps track ids of different pairs of a batch apart
+_LIFT = 0.02  # of probabilities before their logarithm in the motion loss
 
 Shares = Callable[[list[int]], list[float]]
 """What turns means over a process's own part of a batch into its part of the means over the whole batch.
@@ -69,6 +70,7 @@ class LossWeights(BaseModel):
     instance: float = Field(1.0, ge=0)
     semantic: float = Field(1.0, ge=0)
     motion: float = Field(1.0, ge=0)
+    displacement: float = Field(0.2, ge=0, description="Share of the motion loss that looks at the offsets themselves.")
     appearance: float = Field(0.5, ge=0)
     temperature: float = Field(0.1, gt=0, description="Of the appearance loss.")
     semantic_stride: int = Field(1, ge=1, description="The semantic loss looks at every n-th row and column.")
@@ -109,12 +111,48 @@ def motion_loss(propagated: Tensor, target: Tensor) -> Tensor:
     """
     if len(propagated) == 0:
         return propagated.sum()
-    # Squeezed rather than clamped: a clamp has no gradient exactly where the mask is most wrong.
-    squeezed = 1e-4 + (1 - 2e-4) * propagated
-    entropy = F.binary_cross_entropy(squeezed, target, reduction="none").sum(dim=(1, 2))
+    # Lifted rather than clamped: a clamp has no gradient exactly where the mask is most wrong. Not by less, or the slope
+    # there, its inverse, lets the first steps of the motion head drown out all other heads.
+    hit, missed = (torch.log(_LIFT + (1 - _LIFT) * p) for p in (propagated, 1 - propagated))
+    entropy = -(target * hit + (1 - target) * missed).sum(dim=(1, 2))
     extent = target.sum(dim=(1, 2)) + 1
     dice = 1 - (2 * (propagated * target).sum(dim=(1, 2)) + 1) / (propagated.sum(dim=(1, 2)) + extent)
     return (entropy / extent + dice).mean()
+
+
+def displacement_loss(offsets: list[Tensor], cells: Tensor, previous_boxes: Tensor, boxes: Tensor) -> Tensor:
+    """Smooth L1 between where the centre taps look and where the instance's box says that its cells come from.
+
+    Masks alone teach the offsets only along their edges, and nothing where old and new do not overlap; the boxes tell
+    every cell, however far. Of instances cut by the frame or an occluder the box does not tell, so those whose sides
+    change by more than a quarter are left out.
+
+    Args:
+        offsets: one 18xhxw map a dilation, of one pair of frames, in cells (``MotionField``).
+        cells: Nxhxw in [0, 1], the instances' masks in the current frame.
+        previous_boxes, boxes: Nx4 boxes of the same instances, in cells.
+
+    Returns:
+        N losses, 0 for those left out.
+    """
+    (before, before_size), (now, size) = (
+        ((b[:, :2] + b[:, 2:]) / 2, b[:, 2:] - b[:, :2]) for b in (previous_boxes, boxes)
+    )
+    growth = before_size / size  # x, y
+    height, width = cells.shape[-2:]
+    y = torch.arange(height, device=cells.device) + 0.5
+    x = torch.arange(width, device=cells.device) + 0.5
+    flow_x = (before[:, 0] - now[:, 0])[:, None] + (x[None] - now[:, :1]) * (growth[:, :1] - 1)  # Nxw
+    flow_y = (before[:, 1] - now[:, 1])[:, None] + (y[None] - now[:, 1:]) * (growth[:, 1:] - 1)  # Nxh
+    weight = cells / cells.sum(dim=(1, 2), keepdim=True).clamp(min=1e-6)
+    weight = weight * ((growth > 0.8) & (growth < 1.25)).all(dim=1)[:, None, None]
+    losses = cells.new_zeros(len(cells))
+    for scale in offsets:
+        dy, dx = scale[8], scale[9]  # of the fifth of nine taps
+        error = F.smooth_l1_loss(dy[None].expand_as(cells), flow_y[:, :, None].expand_as(cells), reduction="none")
+        error = error + F.smooth_l1_loss(dx[None].expand_as(cells), flow_x[:, None].expand_as(cells), reduction="none")
+        losses = losses + (error * weight).sum(dim=(1, 2))
+    return losses / len(offsets)
 
 
 def appearance_loss(
@@ -216,12 +254,14 @@ def mapt_losses(
     before, now = shared.semantic[:pairs], shared.semantic[pairs:]
     field = model.motion.field(before, now)
     moved = model.motion.propagate_features(field, before)
-    propagated, targets = [], []
+    propagated, targets, displacements = [], [], []
     for i, (old, new) in enumerate(zip(batch.previous_things, batch.current_things)):
         from_index, to_index = shared_tracks(old.track_ids, new.track_ids)
         masks = strided_masks(old.masks[from_index], shared.padded_size, model.motion.stride)
         propagated.append(model.motion.propagate_masks(field.of(i), masks))
         targets.append(strided_masks(new.masks[to_index], shared.padded_size, model.motion.stride))
+        boxes = (things.boxes[index] / model.motion.stride for things, index in ((old, from_index), (new, to_index)))
+        displacements.append(displacement_loss([o[i] for o in field.offsets], targets[-1], *boxes))
 
     embeddings = model.appearance(
         shared.pyramid,
@@ -234,8 +274,12 @@ def mapt_losses(
     ids = [t.track_ids + (i % pairs) * _ID_RANGE for i, t in enumerate(things)]
     count = sum(len(t.boxes) for t in batch.previous_things)
     (of_tracks,) = shares([sum(map(len, propagated))])  # those in both frames, which the appearance loss looks for too
+    moved_tracks = torch.cat(displacements)
+    motion = motion_loss(torch.cat(propagated), torch.cat(targets)) + weights.displacement * (
+        moved_tracks.mean() if len(moved_tracks) else moved_tracks.sum()
+    )
     return losses | {
-        "motion": weights.motion * of_tracks * motion_loss(torch.cat(propagated), torch.cat(targets)),
+        "motion": weights.motion * of_tracks * motion,
         "appearance": weights.appearance
         * of_tracks
         * appearance_loss(

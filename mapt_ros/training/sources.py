@@ -42,7 +42,7 @@ def write_synthetic(sources: tuple[DataSource, ...], processes: int) -> None:
     """
     for source in sources:
         if source.synthetic is not None and not (folder := synthetic_folder(source.synthetic)).is_dir():
-            from mapt_ros.synthetic.synthesise import synthesise
+            from mapt_ros.synthetic.write import synthesise
 
             wanted = source.synthetic
             beside = folder.with_name(f"{folder.name}.part")  # resumed by the writer, which keeps what is whole
