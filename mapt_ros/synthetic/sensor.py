@@ -1,21 +1,103 @@
-"""From light to an 8-bit picture: exposure, optics, noise, tone curve, compression."""
+"""From light to an 8-bit picture: motion, optics, exposure, noise, tone curve, compression."""
 
 import cv2
 import numpy as np
 
-from mapt_ros.synthetic.view import Sensor
+from mapt_ros.synthetic.view import Camera, Sensor
+
+_BLUR_STEPS = 6  # pictures averaged for motion blur
+_LONGEST_BLUR = 12.0  # pixels
+_FULL_WELL = 7000.0  # electrons at white, for shot noise
 
 
-def develop(light: np.ndarray, sensor: Sensor, noise_seed: int, motion: np.ndarray | None = None) -> np.ndarray:
-    """The picture a sensor makes of HxWx3 float32 light (white paper in full sun = 1).
+def image_flow(distance: np.ndarray, camera: Camera, motion: np.ndarray) -> np.ndarray:
+    """HxWx2 float32: where still things move in the picture (columns, rows) while the camera moves.
+
+    Args:
+        distance: HxW float32, metres along each pixel's ray.
+        camera: the camera.
+        motion: 4x4, the camera's pose at the end as seen from its pose at the beginning.
+    """
+    columns, rows = np.meshgrid(np.arange(camera.width, dtype=np.float32), np.arange(camera.height, dtype=np.float32))
+    left = (camera.center[0] - columns) / camera.focal
+    up = (camera.center[1] - rows) / camera.focal
+    depth = np.minimum(distance, 1e5) / np.sqrt(1 + left * left + up * up)
+    points = np.stack([depth, depth * left, depth * up], axis=-1).astype(np.float32)
+    # The end of the interval is now: the same points as seen from where the camera was.
+    before = points @ motion[:3, :3].T.astype(np.float32) + motion[:3, 3].astype(np.float32)
+    ahead = np.maximum(before[..., 0], 0.1)
+    was = np.stack(
+        [
+            camera.center[0] - camera.focal * before[..., 1] / ahead,
+            camera.center[1] - camera.focal * before[..., 2] / ahead,
+        ],
+        axis=-1,
+    )
+    return (np.stack([columns, rows], axis=-1) - was).astype(np.float32)
+
+
+def _smeared(light: np.ndarray, flow: np.ndarray, shutter: float) -> np.ndarray:
+    """Light averaged along the way each pixel's content moves while the shutter is open."""
+    way = flow * np.float32(shutter)
+    length = np.sqrt((way * way).sum(axis=-1, keepdims=True))
+    way *= np.minimum(1, _LONGEST_BLUR / np.maximum(length, 1e-6))
+    if float(np.minimum(length, _LONGEST_BLUR).max()) < 0.4:
+        return light
+    height, width = light.shape[:2]
+    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    total = np.zeros_like(light)
+    for part in (np.arange(_BLUR_STEPS, dtype=np.float32) + 0.5) / _BLUR_STEPS - 0.5:
+        total += cv2.remap(
+            light, columns + way[..., 0] * part, rows + way[..., 1] * part, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE
+        )
+    return total / _BLUR_STEPS
+
+
+def tone_curve(light: np.ndarray, contrast: float) -> np.ndarray:
+    """0 to 1 in 8-bit terms for light of 0 and more; white clips at once, as in a machine-vision camera.
+
+    ``contrast`` 1 is sRGB's curve; more deepens the shadows.
+    """
+    clipped = np.clip(light, 0, 1)
+    encoded = np.where(clipped <= 0.0031308, 12.92 * clipped, 1.055 * clipped ** np.float32(1 / 2.4) - 0.055)
+    return encoded ** np.float32(contrast) if contrast != 1 else encoded
+
+
+def develop(light: np.ndarray, sensor: Sensor, noise_seed: int, flow: np.ndarray | None = None) -> np.ndarray:
+    """The picture a sensor makes.
+
+    Args:
+        light: HxWx3 float32, white paper flat under the sky = 1.
+        sensor: the sensor.
+        noise_seed: of its noise.
+        flow: HxWx2 float32, pixels that things move in the picture over a frame interval; None = nothing moves.
 
     Returns:
         HxWx3 uint8 RGB.
     """
-    gains = np.array(sensor.white_balance, np.float32) * np.float32(sensor.exposure)
-    light = light * gains
+    height, width = light.shape[:2]
+    light = light * (np.array(sensor.white_balance, np.float32) * np.float32(sensor.exposure))
+    if flow is not None and sensor.shutter > 0:
+        light = _smeared(light, flow, sensor.shutter)
+    # Stray light: a little of what is bright spreads over the whole picture, the sky over its edge most.
+    quarter = cv2.resize(np.minimum(light, 4), None, fx=0.125, fy=0.125, interpolation=cv2.INTER_AREA)
+    stray = cv2.GaussianBlur(quarter, (0, 0), max(1.0, 0.012 * width / 2))
+    light = light * np.float32(0.965) + np.float32(0.03) * cv2.resize(stray, (width, height))
     if sensor.blur > 0:
-        light = cv2.GaussianBlur(light, (0, 0), sensor.blur)
+        light = cv2.GaussianBlur(np.minimum(light, 4), (0, 0), sensor.blur)
+    if sensor.vignette > 0:
+        x, y = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+        reach = (x * x * width**2 + y * y * height**2) / (width**2 + height**2)
+        light = light * (1 - np.float32(sensor.vignette) * reach)[..., None]
     light = np.clip(light, 0, 1)
-    encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return (encoded * 255 + 0.5).astype(np.uint8)
+    rng = np.random.default_rng(noise_seed)
+    if sensor.noise > 0:
+        # Read noise is given in 8-bit steps of a linear scale; shot noise grows with the root of the light.
+        grain = rng.standard_normal(light.shape, dtype=np.float32)
+        read = np.float32(sensor.noise / 255 / 4)
+        light = light + grain * np.sqrt(light / np.float32(_FULL_WELL) * np.float32(sensor.noise) + read * read)
+    picture = np.clip(tone_curve(light, sensor.contrast) * 255 + 0.5, 0, 255).astype(np.uint8)
+    if sensor.jpeg_quality is not None:
+        _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, sensor.jpeg_quality])
+        picture = np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    return picture

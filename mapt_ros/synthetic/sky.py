@@ -7,13 +7,15 @@ from mapt_ros.synthetic.view import Weather
 
 
 class Sky:
-    """Light from above, in units of white paper facing a full sun.
+    """Light from above, in units of white paper that lies flat under this sky: the eye has adapted to it.
 
     Attributes:
         sun_direction: 3 float32, unit, towards the sun.
         sun_light: 3 float32, what the sun gives to a surface facing it.
         ambient: 3 float32, what an open sky gives to a surface lying flat.
+        bounced: 3 float32, what the ground gives to a surface facing down.
         horizon: 3 float32, the sky just above the horizon; distant things fade into it.
+        zenith: 3 float32, the sky overhead.
     """
 
     def __init__(self, weather: Weather) -> None:
@@ -22,28 +24,37 @@ class Sky:
         self.sun_direction = np.array(
             [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)], np.float32
         )
-        self.sun_light = np.array(weather.sun_color, np.float32) * np.float32(weather.sun)
-        strength = 0.22 + 0.5 * (1 - weather.sun)
-        blue = np.array(weather.sky_color, np.float32) / np.mean(weather.sky_color)
-        grey = np.float32(max(weather.cloudiness, 1 - weather.sun))
-        tint = blue * (1 - grey) + np.array([0.97, 1.0, 1.04], np.float32) * grey
-        self.zenith = (tint * strength * (0.55 + 0.45 * grey)).astype(np.float32)
-        self.ambient = ((0.5 * tint + 0.5) * strength).astype(np.float32)
-        pale = 0.25 * tint + 0.75 * np.array([1.0, 1.0, 1.0], np.float32)
-        self.horizon = (pale * (0.55 + 0.35 * weather.sun)).astype(np.float32)
+        color = np.array(weather.sun_color, np.float32)
+        grey = np.float32(max(weather.cloudiness**2, 1 - weather.sun))
+        blue = np.array(weather.sky_color, np.float32)
+        tint = blue / blue.mean() * (1 - grey) + np.array([0.96, 1.0, 1.05], np.float32) * grey
+        strength = 0.17 + 0.08 * weather.cloudiness + 0.5 * (1 - weather.sun)
+        sun, ambient = color * np.float32(weather.sun), (0.6 * tint + 0.4) * strength
+        flat = float((sun * max(float(self.sun_direction[2]), 0.0) + ambient).mean())
+        # Towards a low sun a camera does not open fully: what faces the sun would burn out.
+        adapted = 1 / (0.6 * flat + 0.4 * float((sun + ambient).mean()))
+        self.sun_light = (sun * adapted).astype(np.float32)
+        self.ambient = (ambient * adapted).astype(np.float32)
+        self.bounced = (0.14 * (self.sun_light * max(float(self.sun_direction[2]), 0.0) + self.ambient)).astype(
+            np.float32
+        )
+        self.zenith = (tint * strength * (0.75 + 0.25 * grey) * adapted).astype(np.float32)
+        pale = 0.2 * tint + 0.8 * np.array([0.98, 1.0, 1.02], np.float32)
+        self.horizon = (pale * (0.42 + 0.33 * grey) * adapted).astype(np.float32)
+        self._glow = (color * weather.sun * adapted).astype(np.float32)
 
     def radiance(self, directions: np.ndarray) -> np.ndarray:
-        """Nx3 float32 light from Nx3 unit directions above the horizon; below it the horizon goes on."""
+        """Nx3 float32 light from Nx3 unit directions; below the horizon the horizon goes on."""
         up = np.clip(directions[:, 2], 0, 1)
-        share = np.sqrt(up)[:, None]
-        light = self.horizon + (self.zenith - self.horizon) * share
+        light = self.horizon + (self.zenith - self.horizon) * (np.sqrt(up) * (1.6 - 0.6 * up))[:, None]
         cosine = np.clip(directions @ self.sun_direction, 0, 1)
-        glow = 0.5 * cosine**6 + 1.6 * cosine**48
-        light = light + (glow * self._weather.sun)[:, None] * np.array(self._weather.sun_color, np.float32)
+        glow = (0.4 * cosine**5 + 1.8 * cosine**60)[:, None] * self._glow
         if self._weather.cloudiness > 0:
             # Clouds lie on a plane high above; towards the horizon they crowd together.
-            flat = directions[:, :2] / (up + 0.12)[:, None]
-            puff = noise(flat * 0.9, 0.02 / (up + 0.05), self._weather.seed)
-            cover = np.clip((puff - 0.75 + self._weather.cloudiness) * 2.5, 0, 1)[:, None]
-            light = light * (1 - cover) + cover * (self.horizon * 1.1 + glow[:, None] * 0.3)
-        return light.astype(np.float32)
+            flat = directions[:, :2] / (up + np.float32(0.1))[:, None]
+            puff = noise(flat * np.float32(0.7), 0.004 / (up + np.float32(0.03)), self._weather.seed % 4096)
+            cover = np.clip((puff - 0.85 + self._weather.cloudiness) * 3, 0, 1)[:, None]
+            thick = np.clip((puff - 0.5) * 1.2, 0, 0.4)[:, None]
+            white = self.horizon * (1.15 - thick) + 0.25 * glow
+            light = light + (white - light) * cover
+        return (light + glow).astype(np.float32)

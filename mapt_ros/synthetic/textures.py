@@ -1,81 +1,161 @@
-"""Procedural patterns: seamless tiles kept at every scale, so that a pattern fades out where a pixel covers it."""
+"""Procedural textures on surfaces: seamless tiles kept at every scale, so that a pattern fades out where a pixel covers it."""
 
 from functools import cache
 
 import numpy as np
 
+from mapt_ros.synthetic.mesh import Texture
+from mapt_ros.synthetic.tiles import SIZE, TILES, smooth_noise
 
-class Tile:
-    """A seamless square pattern with its averages at half, quarter ... resolution."""
+_NUMBER = {texture: number for number, texture in enumerate(Texture)}
+_LEVELS = SIZE.bit_length()
 
-    def __init__(self, values: np.ndarray) -> None:
-        """``values``: NxN or NxNxC float32, N a power of two."""
-        self.size = len(values)
-        levels, values = [], values.astype(np.float32)
-        while True:
-            levels.append(values.reshape(len(values) ** 2, *values.shape[2:]))
-            if len(values) == 1:
-                break
-            values = 0.25 * (values[::2, ::2] + values[1::2, ::2] + values[::2, 1::2] + values[1::2, 1::2])
-        self._values = np.concatenate(levels)
-        self._starts = np.cumsum([0] + [len(level) for level in levels[:-1]]).astype(np.int32)
-        self._levels = len(levels)
 
-    def at(self, x: np.ndarray, y: np.ndarray, footprint: np.ndarray) -> np.ndarray:
-        """The pattern, N or NxC float32, at places in tile widths, averaged over about ``footprint`` tile widths."""
-        level = np.log2(np.maximum(footprint * np.float32(self.size), np.float32(1)))
-        level = np.minimum((level + np.float32(0.5)).astype(np.int32), self._levels - 1)
-        size = np.int32(self.size) >> level
+class Tiles:
+    """Seamless square patterns, each with its averages at half, quarter ... resolution down to one texel."""
+
+    def __init__(self, tiles: list[np.ndarray]) -> None:
+        """``tiles``: each SIZE x SIZE, or each SIZE x SIZE x C, float32."""
+        flat, self._starts = [], np.zeros(_LEVELS, dtype=np.int32)
+        for values in tiles:
+            for level in range(_LEVELS):
+                flat.append(values.reshape(len(values) ** 2, *values.shape[2:]))
+                if level + 1 < _LEVELS:
+                    self._starts[level + 1] = self._starts[level] + len(flat[-1])
+                    values = 0.25 * (values[::2, ::2] + values[1::2, ::2] + values[::2, 1::2] + values[1::2, 1::2])
+        self._values = np.concatenate(flat).astype(np.float32)
+        self._stride = np.int32(len(self._values) // len(tiles))
+
+    def at(self, tile: np.ndarray | int, x: np.ndarray, y: np.ndarray, footprint: np.ndarray) -> np.ndarray:
+        """The patterns, N or NxC float32, at places x, y in tile widths, averaged over ``footprint`` tile widths."""
+        level = np.log2(np.maximum(footprint * np.float32(SIZE), np.float32(1))) + np.float32(0.5)
+        level = np.minimum(level.astype(np.int32), _LEVELS - 1)
+        size = np.int32(SIZE) >> level
         place_x = (x - np.floor(x)) * size - np.float32(0.5)
         place_y = (y - np.floor(y)) * size - np.float32(0.5)
         low_x, low_y = np.floor(place_x), np.floor(place_y)
-        part_x, part_y = place_x - low_x, place_y - low_y
+        part_x, part_y = (place_x - low_x).astype(np.float32), (place_y - low_y).astype(np.float32)
         mask = size - 1
         x0, y0 = low_x.astype(np.int32), low_y.astype(np.int32)
         x1, y1 = (x0 + 1) & mask, (y0 + 1) & mask
         x0, y0 = x0 & mask, y0 & mask
-        start = self._starts[level]
+        start = self._starts[level] + tile * self._stride
         row0, row1 = start + y0 * size, start + y1 * size
         if self._values.ndim > 1:
             part_x, part_y = part_x[:, None], part_y[:, None]
-        top = self._values[row0 + x0] * (1 - part_x) + self._values[row0 + x1] * part_x
-        low = self._values[row1 + x0] * (1 - part_x) + self._values[row1 + x1] * part_x
+        values = self._values
+        top, low = values.take(row0 + x0, axis=0), values.take(row1 + x0, axis=0)
+        top += (values.take(row0 + x1, axis=0) - top) * part_x
+        low += (values.take(row1 + x1, axis=0) - low) * part_x
         return top + (low - top) * part_y
 
 
-def smooth_noise(size: int, falloff: float, seed: int, coarsest: float = 1.0) -> np.ndarray:
-    """A seamless size x size float32 field with a spectrum falling as frequency^-falloff; mean 0, deviation 1.
-
-    Frequencies below ``coarsest`` periods a tile are left out.
-    """
-    rng = np.random.default_rng(seed)
-    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None]) * size
-    weight = np.where(frequency >= coarsest, np.maximum(frequency, 1e-9) ** -falloff, 0)
-    field = np.fft.irfft2(np.fft.rfft2(rng.normal(size=(size, size))) * weight, (size, size))
-    return (field / field.std()).astype(np.float32)
+@cache
+def _noise_tiles() -> Tiles:
+    return Tiles([np.clip(0.5 + 0.22 * smooth_noise(1, 1.4, 4), 0, 1)])
 
 
 @cache
-def _noise_tile() -> Tile:
-    return Tile(np.clip(0.5 + 0.22 * smooth_noise(512, 1.4, 1, 4), 0, 1))
+def _texture_tiles() -> Tiles:
+    return Tiles([TILES[texture].paint() for texture in Texture])
+
+
+@cache
+def _facts() -> np.ndarray:
+    """Per texture: tile units across and up, large variation, its blobs' width and height."""
+    return np.array([(*t.units, t.large, *t.blobs) for t in (TILES[k] for k in Texture)], dtype=np.float32)
 
 
 def noise(places: np.ndarray, footprint: np.ndarray, seed: np.ndarray | int = 0) -> np.ndarray:
     """Fractal noise, N float32 around 0.5 (0 to 1), at Nx2 places in units of its largest blobs."""
+    part = np.float32(1 / 8)
     shift_x, shift_y = np.float32(0.618) * seed, np.float32(0.367) * seed
-    sixteenth = np.float32(1 / 8)
-    return _noise_tile().at(
-        places[:, 0] * sixteenth + shift_x, places[:, 1] * sixteenth + shift_y, footprint * sixteenth
-    )
+    return _noise_tiles().at(0, places[:, 0] * part + shift_x, places[:, 1] * part + shift_y, footprint * part)
 
 
-def albedo(table: np.ndarray, rest: np.ndarray, rest_normal: np.ndarray, footprint: np.ndarray) -> np.ndarray:
-    """Nx3 float32 colours of surfaces.
+def surface_coordinates(rest: np.ndarray, rest_normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where a place lies on its surface: N metres across and N metres up (of level surfaces: x and y at rest)."""
+    nx, ny, nz = rest_normal.T
+    x, y, z = rest.T
+    flat = np.maximum(np.hypot(nx, ny), np.float32(1e-6))
+    level = np.abs(nz) > 0.8
+    across = np.where(level, x, (y * nx - x * ny) / flat)
+    return across, np.where(level, y, z / np.maximum(flat, np.float32(0.3)))
+
+
+def surface_colors(
+    table: np.ndarray, rest: np.ndarray, rest_normal: np.ndarray, footprint: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What surfaces look like from near or far.
 
     Args:
         table: Nx12 float32, rows of the material table.
         rest: Nx3 float32, places on the body, metres.
         rest_normal: Nx3 float32, unit.
-        footprint: N float32, metres a pixel covers there.
+        footprint: N float32, metres a pixel covers there; finer detail is averaged away.
+
+    Returns:
+        Nx3 float32 albedo, and N float32, the share of window panes in it (they mirror).
     """
-    return table[:, :3].copy()
+    across, up = surface_coordinates(rest, rest_normal)
+    kind, scale, seed = table[:, 6].astype(np.int32), table[:, 7], table[:, 11]
+    facts = _facts()[kind]
+    width, height = facts[:, 0] * scale, facts[:, 1] * scale
+    shift = seed * np.float32(0.618)
+    tile = _texture_tiles().at(kind, across / width + shift, up / height + shift, footprint / width)
+    places = np.stack([across / facts[:, 3], up / facts[:, 4]], axis=1)
+    large = noise(places, footprint / facts[:, 4], seed + kind)
+    brightness = tile[:, 0] * (1 + facts[:, 2] * (large - np.float32(0.5)))
+    color, second = table[:, :3], table[:, 3:6]
+    share = tile[:, 1:]
+    share[kind == _NUMBER[Texture.CLOTH]] *= (seed[kind == _NUMBER[Texture.CLOTH], None] % 3) == 0  # a third has prints
+    colors = (color + (second - color) * share) * brightness[:, None]
+    panes = np.zeros(len(table), np.float32)
+    rows = np.flatnonzero(kind == _NUMBER[Texture.WINDOWS])
+    rows = rows[np.abs(rest_normal[rows, 2]) < 0.5]  # no windows in roofs and floors
+    if len(rows):
+        colors[rows], panes[rows] = _facade(
+            colors[rows], second[rows], across[rows] / scale[rows], up[rows] / scale[rows], seed[rows],
+            footprint[rows] / scale[rows],
+        )  # fmt: skip
+    return np.clip(colors, 0, 0.95), panes
+
+
+def _covered(place: np.ndarray, low: np.ndarray | float, high: np.ndarray | float, footprint: np.ndarray) -> np.ndarray:
+    """Share of the stretch ``place`` +- footprint/2 that lies between ``low`` and ``high``."""
+    half = 0.5 * footprint
+    return np.clip((np.minimum(place + half, high) - np.maximum(place - half, low)) / footprint, 0, 1)
+
+
+def _scatter(*numbers: np.ndarray) -> np.ndarray:
+    """A number, 0 to 1, that looks random, for each row of whole numbers."""
+    mixed = np.zeros(len(numbers[0]), dtype=np.uint32)
+    for number in numbers:
+        mixed = (mixed ^ number.astype(np.int64).astype(np.uint32)) * np.uint32(0x9E3779B1)
+        mixed ^= mixed >> np.uint32(15)
+    return (mixed >> np.uint32(8)).astype(np.float32) / np.float32(1 << 24)
+
+
+def _facade(wall, frame, across, up, seed, footprint) -> tuple[np.ndarray, np.ndarray]:
+    """Windows in a wall: one a unit across and up; each house has its own proportions, each window its own curtains."""
+    footprint = np.maximum(footprint, np.float32(1e-3))
+    column, row = np.floor(across), np.floor(up)
+    x, y = across - column, up - row
+    wide = 0.2 + 0.16 * _scatter(seed, seed + 7)
+    low, high = 0.22 + 0.14 * _scatter(seed, seed + 1), 0.78 + 0.1 * _scatter(seed, seed + 2)
+    left, right = 0.5 - wide, 0.5 + wide
+    border = np.float32(0.035)
+    with_frame = _covered(x, left, right, footprint) * _covered(y, low, high, footprint)
+    bars = _covered(x, 0.5 - 0.5 * border, 0.5 + 0.5 * border, footprint) * (_scatter(seed, seed + 3) > 0.35)
+    pane = _covered(x, left + border, right - border, footprint) * _covered(y, low + border, high - border, footprint)
+    pane = pane * (1 - bars)
+    fate = _scatter(column, row, seed)
+    shut = _covered(y, low + (high - low) * np.clip(2.4 * fate - 1.2, 0, 1), 1.0, footprint) * (fate < 0.9)
+    blind = (fate > 0.5) * shut * (0.25 + 0.5 * _scatter(row, column, seed))
+    inside = np.array([0.02, 0.022, 0.025], np.float32) + blind[:, None] * np.array([0.62, 0.6, 0.55], np.float32)
+    # Below the window the sill's shadow and what rain washed down.
+    sill = _covered(x, left, right, footprint) * _covered(y, low - 0.1, low, footprint)
+    wall = wall * (1 - 0.18 * sill)[:, None]
+    color = wall + (frame - wall) * with_frame[:, None]
+    color = color + (inside - color) * pane[:, None]
+    return color, pane

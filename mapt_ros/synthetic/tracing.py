@@ -71,10 +71,14 @@ class Hits:
         numbers = [np.full(count, -1, dtype=np.int32), np.zeros(count, dtype=np.int32)]
         return Hits(np.full(count, FAR, dtype=np.float32), *numbers, *vectors)
 
-    def put(self, where: np.ndarray, other: "Hits", which: np.ndarray) -> None:
-        """Takes over the rows ``which`` of ``other`` at the indices ``where``."""
+    def put(self, where: np.ndarray, other: "Hits") -> None:
+        """Takes over all rows of ``other``, at the indices ``where``."""
         for name in self.__dataclass_fields__:
-            getattr(self, name)[where] = getattr(other, name)[which]
+            getattr(self, name)[where] = getattr(other, name)
+
+    def rows(self, which: np.ndarray) -> "Hits":
+        """The hits at the indices ``which``."""
+        return Hits(*(getattr(self, name).take(which, axis=0) for name in self.__dataclass_fields__))
 
     def followed_by(self, other: "Hits") -> "Hits":
         """The hits of both, one after the other."""
@@ -100,7 +104,7 @@ class TracedScene:
         self._vertices = np.ascontiguousarray(np.concatenate([m.vertices for m in meshes]), dtype=np.float32)
         self._rest = np.concatenate([m.rest for m in meshes]).astype(np.float32, copy=False)
         self._faces = np.concatenate([m.faces + s for m, s in zip(meshes, starts, strict=True)]).astype(np.int32)
-        self.face_material = np.concatenate([materials.indices(m.materials)[m.face_materials] for m in meshes])
+        self._face_material = np.concatenate([materials.indices(m.materials)[m.face_materials] for m in meshes])
         labels = np.array([p.class_id * LABEL_DIVISOR + p.track_id for p in pieces], dtype=np.int32)
         self._face_label = np.repeat(labels, [len(m.faces) for m in meshes])
         self._smooth = np.concatenate([m.smooth for m in meshes])
@@ -119,24 +123,36 @@ class TracedScene:
         sums = [np.bincount(corners, np.repeat(normals[:, i], 3), count) for i in range(3)]
         return np.stack(sums, axis=1).astype(np.float32)
 
-    def blocked(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
-        """N bool: whether the rays hit anything."""
+    def blocked(self, origins: np.ndarray, directions: np.ndarray, reach: np.ndarray | None = None) -> np.ndarray:
+        """N bool: whether the rays hit anything (within ``reach`` metres, N float32)."""
         if self.empty or not len(origins):
             return np.zeros(len(origins), dtype=bool)
-        return self._scene.run(origins, directions, query="OCCLUDED") >= 0
+        limits = None if reach is None else reach.copy()
+        return self._scene.run(origins, directions, query="OCCLUDED", dists=limits) >= 0
 
     def first_material(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """N int32: the material of the first surface hit, -1 for none."""
         if self.empty or not len(origins):
             return np.full(len(origins), -1, dtype=np.int32)
         face = self._scene.run(origins, directions)
-        return np.where(face >= 0, self.face_material[face], -1)
+        return np.where(face >= 0, self._face_material[face], np.int32(-1))
 
-    def first_hits(self, origins: np.ndarray, directions: np.ndarray, limits: np.ndarray) -> tuple:
-        """The indices of the rays (contiguous Nx3 float32, unit) that hit something nearer than their limit, metres,
-        and embree's answer for each ray."""
-        if self.empty or not len(origins):
+    def first_hits(
+        self, origin: np.ndarray, directions: np.ndarray, limits: np.ndarray
+    ) -> tuple[np.ndarray, dict | None]:
+        """What rays from one origin hit.
+
+        Args:
+            origin: 3 float32.
+            directions: Nx3 float32, unit, contiguous.
+            limits: N float32, metres; what is farther is not hit.
+
+        Returns:
+            The indices of the rays that hit something, and embree's answer for each ray (None if none hit).
+        """
+        if self.empty or not len(directions):
             return np.zeros(0, dtype=np.int64), None
+        origins = np.ascontiguousarray(np.broadcast_to(origin, directions.shape))
         answer = self._scene.run(origins, directions, dists=limits.copy(), output=1)
         return np.flatnonzero(answer["primID"] >= 0), answer
 
@@ -162,5 +178,5 @@ class TracedScene:
             normal = flat.copy()
             normal[rows] = bent
         return Hits(
-            answer["tfar"][which], self._face_label[face], self.face_material[face], normal, flat, rest, rest_normal
+            answer["tfar"][which], self._face_label[face], self._face_material[face], normal, flat, rest, rest_normal
         )

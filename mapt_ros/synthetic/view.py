@@ -55,12 +55,13 @@ class Sensor:
     """What the camera does to the light that reaches it.
 
     Attributes:
-        exposure: factor on the light before the tone curve.
-        contrast: strength of the tone curve; 1 = sRGB.
-        white_balance: RGB gains.
+        exposure: factor on the light before the tone curve, after the camera has adapted to the weather (at 1, white
+            paper lying flat under the open sky is about white).
+        contrast: exponent on the sRGB tone curve; 1 = sRGB, more deepens the shadows.
+        white_balance: RGB gains on linear light.
         blur: standard deviation of the optics' blur in pixels.
         shutter: share of the frame's time that the shutter is open; motion blur grows with it.
-        noise: standard deviation of the read noise, in 8-bit steps; shot noise comes on top.
+        noise: strength of the grain, about its standard deviation in 8-bit steps of mid grey; shadows have less.
         vignette: light lost in the corners, 0 to 1.
         jpeg_quality: 0 to 100; None = not compressed.
     """
