@@ -34,19 +34,19 @@ class Scenario:
     """
 
     styles: tuple[float, ...] = (0.32, 0.26, 0.17, 0.1, 0.15)
-    straights: tuple[float, float] = (14.0, 42.0)
-    bends: tuple[float, float] = (35.0, 95.0)
-    radii: tuple[float, float] = (18.0, 45.0)
+    straights: tuple[float, float] = (8.0, 30.0)
+    bends: tuple[float, float] = (45.0, 95.0)
+    radii: tuple[float, float] = (14.0, 26.0)
     junctions: float = 0.6
     lights: float = 0.5
-    parking: float = 0.65
-    parked: tuple[float, float] = (0.15, 0.75)
-    speeds: tuple[float, float] = (6.0, 13.0)
+    parking: float = 0.6
+    parked: tuple[float, float] = (0.1, 0.6)
+    speeds: tuple[float, float] = (4.0, 10.0)
     stops: float = 0.3
     turns: float = 0.2
-    leaders: tuple[int, int] = (0, 2)
-    oncoming: tuple[float, float] = (12.0, 45.0)
-    crossing: int = 5
+    leaders: tuple[int, int] = (0, 1)
+    oncoming: tuple[float, float] = (15.0, 50.0)
+    crossing: int = 3
     heavy: float = 0.12
     riders: float = 0.12
     walkers: float = 1.0

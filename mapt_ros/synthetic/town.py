@@ -1,5 +1,7 @@
 """Draws the plan of a town: a road with bends that close the view, side roads, parking strips, sidewalks, a style."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from mapt_ros.synthetic.road import Junction, Road, Town
@@ -7,6 +9,7 @@ from mapt_ros.synthetic.scenarios import Scenario
 
 STYLES = ("urban", "suburb", "avenue", "industrial", "country")
 _APART = 42.0  # metres between parts of the town that are not neighbours along a road
+_INSIDE = 6.0  # metres between the frontage on a bend's inner side and the bend's middle
 _SIDE_LENGTH = 52.0  # metres of a side road each way
 _ATTEMPTS = 60
 
@@ -15,8 +18,9 @@ def random_town(random: np.random.Generator, scenario: Scenario, length: float) 
     """The plan for a sequence whose ego vehicle needs ``length`` metres of road."""
     style = str(random.choice(STYLES, p=scenario.styles))
     lanes = 2 if random.random() < (0.5 if style == "avenue" else 0.08) else 1
-    points, straights = _centreline(random, scenario, length)
-    main = _road(random, scenario, style, points, lanes)
+    profile = _road(random, scenario, style, np.zeros((2, 2)), lanes)
+    points, straights = _centreline(random, scenario, length, max(profile.frontage(1), profile.frontage(-1)) + _INSIDE)
+    main = replace(profile, points=points)
     return Town(main, _junctions(random, scenario, style, main, straights), style, int(random.integers(1 << 31)))
 
 
@@ -31,11 +35,11 @@ def _road(random: np.random.Generator, scenario: Scenario, style: str, points: n
 
 
 def _centreline(
-    random: np.random.Generator, scenario: Scenario, length: float
+    random: np.random.Generator, scenario: Scenario, length: float, least_radius: float
 ) -> tuple[np.ndarray, list[tuple[float, float]]]:
     """Kx2 points of a road that never comes near itself, and its straight stretches."""
     for attempt in range(_ATTEMPTS):
-        curvature, straights = _curvature(random, scenario, length, gentle=attempt / _ATTEMPTS)
+        curvature, straights = _curvature(random, scenario, length, least_radius, gentle=attempt / _ATTEMPTS)
         points = _integrated(curvature)
         if not _meets_itself(points):
             break
@@ -43,7 +47,7 @@ def _centreline(
 
 
 def _curvature(
-    random: np.random.Generator, scenario: Scenario, length: float, gentle: float
+    random: np.random.Generator, scenario: Scenario, length: float, least_radius: float, gentle: float
 ) -> tuple[np.ndarray, list[tuple[float, float]]]:
     """Curvature for each metre: straights and bends that mostly alternate between left and right."""
     count = int(np.ceil(length))
@@ -58,7 +62,7 @@ def _curvature(
         angle = side * np.radians(random.uniform(*scenario.bends)) * (1 - gentle)
         if abs(heading + angle) > np.radians(100):
             angle = -angle
-        radius = random.uniform(*scenario.radii)
+        radius = max(random.uniform(*scenario.radii), least_radius)
         arc = abs(angle) * radius
         curvature[int(along) : int(along + arc)] = np.sign(angle) / radius
         along, heading = along + arc, heading + angle
@@ -92,7 +96,7 @@ def _junctions(
     found: list[Junction] = []
     for start, end in straights:
         along = float((start + end) / 2 + random.uniform(-0.15, 0.15) * (end - start))
-        if end - start < 22 or not 30 < along < main.length - 35 or random.random() > scenario.junctions:
+        if end - start < 16 or not 30 < along < main.length - 35 or random.random() > scenario.junctions:
             continue
         road = _side_road(random, scenario, style, main, along)
         left, right = (_has_room(main, along, found, road, sign) for sign in (1, -1))

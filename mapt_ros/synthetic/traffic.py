@@ -13,7 +13,7 @@ from mapt_ros.synthetic.paths import ARMS, Path, has_arm, lane_path, lane_to, st
 from mapt_ros.synthetic.road import Junction, Road, Town
 from mapt_ros.synthetic.scenarios import Scenario
 
-AHEAD = 55.0  # metres in front of the ego vehicle in which things are put
+AHEAD = 26.0  # metres in front of the ego vehicle in which things are put
 _MARGIN = 0.2  # metres between vehicles
 
 
@@ -204,7 +204,7 @@ def populate(traffic: Traffic, plan: ego.Plan, duration: float) -> Motion:
     motion = traffic.ego_and_leaders(plan)
     first = station(main, motion.places[0])
     last = station(main, motion.places[-1])
-    reach = last + AHEAD + 15
+    reach = last + AHEAD
     gaps = [(j.along, stop_distance(town, j, "behind") + 2) for j in town.junctions]
     traffic.parked(main, gaps, max(first - 8, 0), reach)
     near = [j for j in town.junctions if first - 5 < j.along < reach]
@@ -224,7 +224,7 @@ def populate(traffic: Traffic, plan: ego.Plan, duration: float) -> Motion:
         traffic.lane(path, path.length - reach - speed * duration, path.length - first - 5, speed, stops)
         ahead = lane_path(main, main.lane_offset(lane), 0, main.length)
         if np.linalg.norm(ahead.at(np.array([first]))[0][0] - motion.places[0]) > 1.5:
-            traffic.lane(ahead, first - 25, reach - 20, plan.desired * random.uniform(0.8, 1.4))
+            traffic.lane(ahead, first - 25, reach, plan.desired * random.uniform(0.8, 1.4))
     for junction in near:
         traffic.crossing(junction, None, duration)
     traffic.riders(first, reach, int(random.poisson(scenario.riders * (reach - first) / 10)))

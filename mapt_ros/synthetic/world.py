@@ -8,13 +8,14 @@ from mapt_ros.synthetic.clearance import Clearance
 from mapt_ros.synthetic.driving import TIME_STEP
 from mapt_ros.synthetic.ego import ego_poses, plan_ego
 from mapt_ros.synthetic.mesh import Piece
-from mapt_ros.synthetic.renderer import Renderer, random_camera, random_sensor, random_weather
+from mapt_ros.synthetic.renderer import Renderer
 from mapt_ros.synthetic.scenarios import SCENARIOS, scenario_settings
 from mapt_ros.synthetic.scenery import scenery
 from mapt_ros.synthetic.town import random_town
 from mapt_ros.synthetic.traffic import Mover, Traffic, populate
 from mapt_ros.synthetic.view import RenderedFrame
 from mapt_ros.synthetic.walkers import Walkers, stroll
+from mapt_ros.synthetic.weather import random_camera, random_sensor, random_weather
 
 SMALLEST = 32  # pixels, of either side of a frame
 _VIEW = 110.0  # metres up to which moving things are drawn
@@ -67,7 +68,7 @@ class World:
         stroll(walkers, motion)
         self.poses = ego_poses(sway_random, motion)
         self.movers: list[Mover] = traffic.movers + walkers.movers
-        parked = [p for t, m in enumerate(self.movers, 1) if m.still for p in self._pieces(m, t, 0)]
+        parked = [p for t, m in enumerate(self.movers, 1) if m.still for p in self._pieces(t, 0)]
         self._renderer = Renderer(scenery(self.town) + parked, self.camera, self.weather)
 
     def __len__(self) -> int:
@@ -86,19 +87,24 @@ class World:
 
     def moving(self, index: int) -> list[Piece]:
         """What may be seen and does not stand still for the whole sequence, as it is in a frame."""
-        toward = np.linalg.inv(self.poses[index])
-        pieces = []
-        for track_id, mover in enumerate(self.movers, 1):
-            if mover.still:
-                continue
-            place = mover.motion.places[index]
-            ahead, left = toward[:2, :2] @ place + toward[:2, 3]
-            # A vehicle's length beyond the image's edges: something may reach in, or throw its shadow.
-            if -6 < ahead < _VIEW and abs(left) < 10 + ahead * self.camera.width / self.camera.focal:
-                pieces += self._pieces(mover, track_id, index)
-        return pieces
+        return [piece for track_id in self._near(index, still=False) for piece in self._pieces(track_id, index)]
 
-    def _pieces(self, mover: Mover, track_id: int, index: int) -> list[Piece]:
+    def things(self, index: int) -> list[Piece]:
+        """Cars and people that may be seen in a frame, standing ones too: one piece a track."""
+        tracks = self._near(index, still=False) + self._near(index, still=True)
+        return [piece for track_id in tracks for piece in self._pieces(track_id, index) if piece.track_id]
+
+    def _near(self, index: int, still: bool) -> list[int]:
+        """The numbers of the movers near the view in a frame."""
+        toward = np.linalg.inv(self.poses[index])
+        places = np.array([mover.motion.places[index] for mover in self.movers]).reshape(-1, 2)
+        ahead, left = toward[:2, :2] @ places.T + toward[:2, 3:]
+        # A vehicle's length beyond the image's edges: something may reach in, or throw its shadow.
+        near = (ahead > -6) & (ahead < _VIEW) & (np.abs(left) < 10 + ahead * self.camera.width / self.camera.focal)
+        return [int(i) + 1 for i in np.flatnonzero(near) if self.movers[i].still == still]
+
+    def _pieces(self, track_id: int, index: int) -> list[Piece]:
+        mover = self.movers[track_id - 1]
         motion = mover.motion
         place = motion.pose(index)
         travelled, speed = float(motion.travelled[index]), float(motion.speeds[index])
