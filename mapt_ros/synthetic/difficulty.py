@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -62,7 +63,7 @@ def difficulty(worlds: Iterable[World]) -> Difficulty:
     moved = [
         np.hypot(a.box[0] + a.box[2] - b.box[0] - b.box[2], a.box[1] + a.box[3] - b.box[1] - b.box[3]) / 2
         for life in lives
-        for a, b in zip(life, life[1:], strict=False)
+        for a, b in pairwise(life)
         if a.visible and b.visible
     ]
     return Difficulty(
