@@ -5,7 +5,7 @@ import torchvision
 from torch import Tensor, nn
 
 from mapt_ros.errors import InputError
-from mapt_ros.model.layers import ConvNormAct
+from mapt_ros.model.layers import ConvNormAct, SeparableConv
 
 LEVELS = ("P4", "P8", "P16", "P32")  # named by stride
 STRIDES = (4, 8, 16, 32)
@@ -50,13 +50,16 @@ class TwoWayFPN(nn.Module):
     Args:
         widths: channels of the four backbone maps, finest first.
         channels: channels of every output level.
+        separable: whether the outputs' 3x3 convolutions are depthwise separable.
     """
 
-    def __init__(self, widths: list[int], channels: int):
+    def __init__(self, widths: list[int], channels: int, separable: bool = False):
         super().__init__()
         self.top_down = nn.ModuleList(ConvNormAct(width, channels) for width in widths)
         self.bottom_up = nn.ModuleList(ConvNormAct(width, channels) for width in widths)
-        self.outputs = nn.ModuleList(ConvNormAct(channels, channels, 3) for _ in widths)
+        self.outputs = nn.ModuleList(
+            SeparableConv(channels, channels) if separable else ConvNormAct(channels, channels, 3) for _ in widths
+        )
 
     def forward(self, maps: list[Tensor]) -> dict[str, Tensor]:
         """Four BxCxh'xw' maps, finest first -> {"P4": BxCx(H/4)x(W/4), ... "P32"}."""

@@ -65,6 +65,7 @@ class ModelConfig(_Section):
     backbone: BackboneName = "regnet_y_8gf"
     input_height: int | None = Field(None, ge=32, description="Images are resized to this height; none = as they are.")
     fpn_channels: int = Field(256, ge=8)
+    separable: bool = Field(False, description="Depthwise separable 3x3 convolutions in the pyramid and the RPN.")
     semantic: SemanticConfig = SemanticConfig()
     instance: InstanceConfig = InstanceConfig()
     motion: MotionConfig = MotionConfig()

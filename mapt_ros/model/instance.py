@@ -91,16 +91,20 @@ class InstanceHead(nn.Module):
     Args:
         inputs: channels of the pyramid.
         things: number of thing classes.
+        separable: whether the RPN's 3x3 convolution is depthwise separable.
     """
 
-    def __init__(self, inputs: int, things: int, config: InstanceConfig):
+    def __init__(self, inputs: int, things: int, config: InstanceConfig, separable: bool = False):
         super().__init__()
         anchors = AnchorGenerator(
             sizes=tuple((size,) for size in config.anchor_sizes), aspect_ratios=((0.5, 1.0, 2.0),) * len(LEVELS)
         )
+        rpn_head = RPNHead(inputs, anchors.num_anchors_per_location()[0])
+        if separable:
+            rpn_head.conv = SeparableConv(inputs, inputs)
         self.rpn = RegionProposalNetwork(
             anchors,
-            RPNHead(inputs, anchors.num_anchors_per_location()[0]),
+            rpn_head,
             fg_iou_thresh=0.7,
             bg_iou_thresh=0.3,
             batch_size_per_image=256,

@@ -70,9 +70,9 @@ class MAPT(nn.Module):
         self.config = config
         classes = config.classes
         self.backbone = Backbone(config.backbone, pretrained_backbone)
-        self.fpn = TwoWayFPN(self.backbone.widths, config.fpn_channels)
+        self.fpn = TwoWayFPN(self.backbone.widths, config.fpn_channels, config.separable)
         self.semantic = SemanticHead(config.fpn_channels, len(classes.classes), config.semantic)
-        self.instance = InstanceHead(config.fpn_channels, len(classes.things), config.instance)
+        self.instance = InstanceHead(config.fpn_channels, len(classes.things), config.instance, config.separable)
         self.motion = MotionHead(config.semantic.channels, config.motion)
         self.appearance = AppearanceHead(
             config.fpn_channels, config.instance.canonical_box, config.motion, config.appearance
