@@ -33,8 +33,8 @@ class AugmentConfig(BaseModel):
     copies: int = Field(2, ge=0, description="Most hard copies of small instances a pair; 0 to that, drawn evenly.")
     copy_area: tuple[int, int] = Field((40, 1500), description="Visible pixels of an instance that counts as small.")
 
-    brightness: float = Field(0.2, ge=0, le=1, description="Shift, as a share of full scale.")
-    contrast: float = Field(0.3, ge=0, lt=1, description="1 ± this times the distance from middle grey.")
+    brightness: float = Field(0.15, ge=0, le=1, description="Shift, as a share of full scale.")
+    contrast: float = Field(0.25, ge=0, lt=1, description="1 ± this times the distance from middle grey.")
     saturation: float = Field(0.4, ge=0, le=1, description="1 ± this times the chroma.")
     hue: float = Field(12.0, ge=0, le=180, description="Rotation of the chroma in degrees.")
     gamma: float = Field(0.3, ge=0, lt=1, description="Exponent between 1 - this and 1 / (1 - this).")
