@@ -1,15 +1,14 @@
 """Finds and reads panoptic maps on disk: folders and PNGs in the KITTI-STEP layout, ground truth beside predictions."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from mapt_ros.data.frames import read_png
 from mapt_ros.data.labels import LABEL_DIVISOR
-from mapt_ros.errors import InputError, first_line
+from mapt_ros.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -66,21 +65,7 @@ def read_map(path: Path, void: int) -> np.ndarray:
     Raises:
         InputError: the file is missing, damaged, cut off, or not an 8-bit RGB PNG.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            kind, mode = image.format, image.mode
-            pixels = np.asarray(image) if mode == "RGB" else None
-    except UnidentifiedImageError:
-        raise InputError(f"{path}: not a whole PNG file") from None
-    # Pillow's readers report damage by many types, SyntaxError among them.
-    except Exception as error:  # noqa: BLE001
-        raise InputError(f"{path}: not a whole PNG file ({first_line(error)})") from None
-    if kind != "PNG" or pixels is None:
-        raise InputError(f"{path}: is a {kind} file of mode {mode}; panoptic maps are 8-bit RGB PNGs")
+    pixels = read_png(path, "RGB", "an 8-bit RGB PNG as panoptic maps are")
     # Four bytes a pixel make a number 0xAARRGGBB, which is a label but for where the class stands.
     joined = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGRA).view("<u4")[..., 0]
     classes = (joined >> 16) & 0xFF

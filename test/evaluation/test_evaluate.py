@@ -135,9 +135,9 @@ def twice(path):
 DAMAGE = {
     "size": (lambda p: write(p, np.zeros((4, 7), np.int32)), "prediction is 4x7, ground truth is 4x6"),
     "class": (lambda p: write(p, np.full((4, 6), 77 * LABEL_DIVISOR, np.int32)), "class id 77 is not in the class set"),
-    "text": (lambda p: p.write_text("no image"), "not a whole PNG file"),
-    "cut off": (cut_off, "not a whole PNG file"),
-    "grey": (lambda p: Image.new("L", (6, 4)).save(p), "of mode L; panoptic maps are 8-bit RGB PNGs"),
+    "text": (lambda p: p.write_text("no image"), "is not a whole image file"),
+    "cut off": (cut_off, "cannot be read"),
+    "grey": (lambda p: Image.new("L", (6, 4)).save(p), "of mode L, expected an 8-bit RGB PNG"),
     "name": (not_a_number, "its name is not a frame number"),
     "twice": (twice, "frame 0 is there twice"),
 }
