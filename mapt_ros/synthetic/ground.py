@@ -14,6 +14,7 @@ ROAD, SIDEWALK, TERRAIN = 0, 1, 9
 _LAND = 160.0  # metres of land around the roads
 _CELL = 10.0
 _PAINT = 0.006  # height of paint above the asphalt, so that it is hit first
+_CROSSING = 3.6  # width of a pedestrian crossing
 _BELOW = -0.004  # where carriageways overlap, each further one lies that much lower
 
 
@@ -107,6 +108,11 @@ def open_stretches(layout: Layout) -> list[tuple[float, float]]:
     return stretches
 
 
+def stop_offset() -> float:
+    """Metres from where a corner begins back to a stop line at traffic lights."""
+    return _CROSSING + 0.6 + 1.2
+
+
 def _main_markings(parts: Parts, layout: Layout, paint: Material, rng: np.random.Generator) -> None:
     main, marks = layout.town.main, []
     style = rng.random()
@@ -163,8 +169,8 @@ def _approach(
     half = lane_span[1]
     zebra = rng.random() < 0.6
     for place, sign in ((before, 1), (after, -1)):
-        near = place - sign * 4.2
-        low, high = sorted((near, near + sign * 3.6))
+        near = place - sign * (_CROSSING + 0.6)
+        low, high = sorted((near, near + sign * _CROSSING))
         if zebra and not junction.lights:
             bars = np.arange(-half, half - 0.4, 1.0)
             marks.append(np.stack([np.full_like(bars, low), np.full_like(bars, high), bars, bars + 0.5], axis=1))
