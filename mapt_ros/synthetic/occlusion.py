@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from mapt_ros.synthetic.tracing import Hits, TracedScene, unit
+from mapt_ros.synthetic.tracing import FAR, Tracer, unit
 from mapt_ros.synthetic.view import Camera
 
 _REACH = np.float32(8.0)  # metres; what is farther away hides nothing
@@ -27,34 +27,39 @@ _SPREAD = _directions()
 
 
 def openness(
-    hits: Hits, eye: np.ndarray, directions: np.ndarray, static: TracedScene, dynamic: TracedScene, camera: Camera
+    tracer: Tracer,
+    distance: np.ndarray,
+    normals: np.ndarray,
+    origin: np.ndarray,
+    directions: np.ndarray,
+    camera: Camera,
 ) -> np.ndarray:
     """height * width float32: the share of the sky's light that is not hidden within a few metres, weighted by cosine.
 
     Args:
-        hits: what the rays through the pixels' centres hit.
-        eye: 4x4, the camera's pose.
+        tracer: what stands around.
+        distance: height * width float32, metres to what the rays through the pixels' centres hit; FAR = nothing.
+        normals: height * width x 3 float32, unit normals of what they hit.
+        origin: 3 float32, the camera's place.
         directions: height * width x 3 float32, the rays.
-        static: what stands still.
-        dynamic: what moves.
         camera: the camera.
     """
     grid = np.arange(camera.height * camera.width).reshape(camera.height, camera.width)[::_STEP, ::_STEP]
     shape, index = grid.shape, grid.ravel()
-    hit = hits.label[index] >= 0
+    hit = distance[index] < FAR
     rows = index[hit]
-    normal, distance = hits.flat_normal[rows], hits.distance[rows]
+    normal, far = normals[rows], distance[rows]
     # A unit vector about the normal's tip points into the upper half with the cosine's density.
     turn = (np.arange(shape[0])[:, None] % _SIDE * _SIDE + np.arange(shape[1]) % _SIDE).ravel()[hit]
     rays = unit(normal * np.float32(1.02) + _SPREAD[turn])
-    lift = (np.float32(0.01) + np.float32(4e-4) * distance)[:, None]
-    origins = eye[:3, 3].astype(np.float32) + directions[rows] * distance[:, None] + normal * lift
+    lift = (np.float32(0.01) + np.float32(4e-4) * far)[:, None]
+    origins = origin + directions[rows] * far[:, None] + normal * lift
     reach = np.full(len(rows), _REACH)
-    free = ~(static.blocked(origins, rays, reach) | dynamic.blocked(origins, rays, reach))
+    free = ~tracer.blocked(origins, rays, reach)
     values, weights = np.ones(len(index), np.float32), np.zeros(len(index), np.float32)
     values[hit], weights[hit] = free, 1
     near = np.zeros(len(index), np.float32)
-    near[hit] = 1 / distance
+    near[hit] = 1 / far
     side = np.zeros((len(index), 3), np.float32)
     side[hit] = normal
     shared = _shared(values.reshape(shape), near.reshape(shape), side.reshape(*shape, 3))

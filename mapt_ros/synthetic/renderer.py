@@ -1,24 +1,24 @@
 """Turns meshes, camera, weather and sensor into a camera picture with exact labels, by ray tracing with embree."""
 
+import cv2
 import numpy as np
 from embreex.rtcore import EmbreeDevice
 
 from mapt_ros.data.labels import LABEL_DIVISOR
 from mapt_ros.synthetic import shading
 from mapt_ros.synthetic.culling import pixels_covered, within_sight
-from mapt_ros.synthetic.mesh import Piece, Texture, pose
+from mapt_ros.synthetic.mesh import Piece, pose
 from mapt_ros.synthetic.occlusion import openness
 from mapt_ros.synthetic.sensor import develop, image_flow
 from mapt_ros.synthetic.sky import Sky
-from mapt_ros.synthetic.textures import noise, surface_colors
-from mapt_ros.synthetic.tracing import TEXTURE_INDEX, Hits, MaterialTable, TracedScene
+from mapt_ros.synthetic.textures import surface_colors
+from mapt_ros.synthetic.tracing import MaterialTable, Surfaces, TracedScene, Tracer
 from mapt_ros.synthetic.view import Camera, RenderedFrame, Sensor, Weather
 
 SKY = 10  # KITTI-STEP's class id
 _BRIGHTEST = np.float32(8)  # light above this is cut before pixels are averaged
 # Where an edge pixel is looked at besides its centre, in pixels.
 _SUBPIXELS = np.array([(0.35, 0.13), (-0.29, 0.24), (-0.06, -0.37)], dtype=np.float32)
-_LEAVES = TEXTURE_INDEX[Texture.LEAVES]
 
 
 class Renderer:
@@ -32,7 +32,7 @@ class Renderer:
         self._static = TracedScene(scenery, self._materials, self._device)
         columns, rows = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
         self._centres = np.stack([columns.ravel(), rows.ravel()], axis=1).astype(np.float32)
-        self._sun_jitter = self._jitter(len(self._centres) * (1 + len(_SUBPIXELS)))
+        self._sun_jitter = self._jitter(len(self._centres))
 
     def render(
         self,
@@ -55,28 +55,33 @@ class Renderer:
         camera = self._camera
         eye = camera_pose @ pose(0, 0, camera.mounting_height, pitch=camera.pitch)
         moving, boxes = within_sight(moving, camera, eye, self._sky.sun_direction)
-        dynamic = TracedScene(moving, self._materials, self._device)
-        centres = self._rays(self._centres, eye)
-        covered = pixels_covered(boxes, camera)
-        hits = self._trace(dynamic, eye, centres, covered)
-        labels = np.where(hits.label >= 0, hits.label, np.int32(SKY * LABEL_DIVISOR))
+        tracer = Tracer(self._static, TracedScene(moving, self._materials, self._device), self._materials)
+        origin = eye[:3, 3].astype(np.float32)
+        rays, covered = self._rays(self._centres, eye), pixels_covered(boxes, camera)
+        sight = tracer.look(origin, rays, covered, 1 / camera.focal)
+        label, material = tracer.label(sight), tracer.material(sight)
+        rows = np.flatnonzero(label >= 0)
+        surfaces = tracer.surfaces(sight.rows(rows), rays[rows])
+        normals = np.zeros_like(rays)
+        normals[rows] = surfaces.flat_normal
 
-        edges = self._edge_pixels(hits)
-        more = [self._rays(self._centres[edges] + shift, eye) for shift in _SUBPIXELS]
-        extra = np.concatenate(more)
-        extra_hits = self._trace(dynamic, eye, extra, np.tile(covered[edges], len(_SUBPIXELS)))
-        pixel = np.concatenate([np.arange(len(centres)), np.tile(edges, len(_SUBPIXELS))])
-        open_share = openness(hits, eye, centres, self._static, dynamic, camera)[pixel]
-        light = self._shade(dynamic, eye, np.concatenate([centres, extra]), hits.followed_by(extra_hits), open_share)
-        light = np.minimum(light, _BRIGHTEST)
-        picture, subpixels = light[: len(centres)], light[len(centres) :].reshape(len(_SUBPIXELS), len(edges), 3)
-        picture[edges] = (picture[edges] + subpixels.sum(axis=0)) / np.float32(1 + len(_SUBPIXELS))
+        what = label ^ (material << 12)  # tells one surface from another
+        edges = self._edge_pixels(what, tracer.is_leaves(material), sight.distance, normals)
+        open_share = openness(tracer, sight.distance, normals, origin, rays, camera)
+        light = np.empty_like(rays)
+        sky = np.flatnonzero(label < 0)
+        light[sky] = self._sky.radiance(rays[sky])
+        light[rows] = self._shade(
+            tracer, origin, rays[rows], sight.distance[rows], surfaces, open_share[rows], rows, edges
+        )
+        picture = self._smooth_edges(tracer, origin, eye, light, what, edges, covered, open_share)
 
         shape = (camera.height, camera.width)
         flow = None
         if motion is not None:
             mount = pose(0, 0, camera.mounting_height, pitch=camera.pitch)
-            flow = image_flow(hits.distance.reshape(shape), camera, np.linalg.inv(mount) @ motion @ mount)
+            flow = image_flow(sight.distance.reshape(shape), camera, np.linalg.inv(mount) @ motion @ mount)
+        labels = np.where(label >= 0, label, np.int32(SKY * LABEL_DIVISOR))
         image = develop(picture.reshape(*shape, 3), sensor, noise_seed, flow)
         return RenderedFrame(image, labels.reshape(shape))
 
@@ -90,117 +95,172 @@ class Renderer:
         return np.ascontiguousarray(directions @ eye[:3, :3].T.astype(np.float32))
 
     def _jitter(self, count: int) -> np.ndarray:
-        """Nx3 float32 places within the sun's disc, one a ray, for soft shadows."""
+        """Nx3 float32 places within the sun's disc, one a pixel, for soft shadows."""
         rng = np.random.default_rng(self._weather.seed)
         return (rng.normal(0, 0.6 * self._weather.sun_softness, (count, 3))).astype(np.float32)
 
-    def _trace(self, dynamic: TracedScene, eye: np.ndarray, directions: np.ndarray, covered: np.ndarray) -> Hits:
-        """What the rays hit; only those that are ``covered`` (N bool) can hit moving pieces."""
-        origin = eye[:3, 3].astype(np.float32)
-        hits = Hits.none(len(directions))
-        near = np.flatnonzero(covered)
-        seen, answer = self._static.first_hits(origin, directions, hits.distance)
-        if answer is not None:
-            hits.distance = np.minimum(answer["tfar"], hits.distance)
-        front, front_answer = dynamic.first_hits(origin, directions[near], hits.distance[near])
-        behind = np.ones(len(directions), dtype=bool)
-        behind[near[front]] = False
-        seen = seen[behind[seen]]
-        if len(seen):
-            hits.put(seen, self._static.surfaces(answer, seen, directions))
-        if len(front):
-            hits.put(near[front], dynamic.surfaces(front_answer, front, directions[near]))
-        return hits
-
-    def _edge_pixels(self, hits: Hits) -> np.ndarray:
-        """The pixels, int64 indices, beside which another surface begins."""
+    def _edge_pixels(
+        self, what: np.ndarray, leaves: np.ndarray, distance: np.ndarray, normals: np.ndarray
+    ) -> np.ndarray:
+        """Height x width bool: the pixels beside which another surface begins."""
         shape = (self._camera.height, self._camera.width)
-        leaves = (self._materials.table[hits.material, 6] == _LEAVES).reshape(shape)
-        what = (hits.label ^ (hits.material << 12)).reshape(shape)
-        closeness = (1 / hits.distance).reshape(shape)
-        normal = hits.normal.reshape(*shape, 3)
+        what, leaves, closeness = what.reshape(shape), leaves.reshape(shape), (1 / distance).reshape(shape)
+        normals = normals.reshape(*shape, 3)
         edge = np.zeros(shape, dtype=bool)
         for a, b in (
             ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
             ((slice(1, None), slice(None)), (slice(None, -1), slice(None))),
         ):
             step = np.abs(closeness[a] - closeness[b]) > 0.08 * (closeness[a] + closeness[b])
-            bend = np.einsum("ijk,ijk->ij", normal[a], normal[b]) < 0.8
+            bend = np.einsum("ijk,ijk->ij", normals[a], normals[b]) < 0.8
             differs = (what[a] != what[b]) | ((step | bend) & ~(leaves[a] & leaves[b]))
             edge[a] |= differs
             edge[b] |= differs
-        return np.flatnonzero(edge)
+        return edge
+
+    def _smooth_edges(
+        self,
+        tracer: Tracer,
+        origin: np.ndarray,
+        eye: np.ndarray,
+        light: np.ndarray,
+        what: np.ndarray,
+        edge: np.ndarray,
+        covered: np.ndarray,
+        open_share: np.ndarray,
+    ) -> np.ndarray:
+        """The light with each edge pixel replaced by the mean over its area."""
+        camera = self._camera
+        light = np.minimum(light, _BRIGHTEST)
+        edges = np.flatnonzero(edge)
+        pixels = np.tile(edges, len(_SUBPIXELS))
+        shifts = np.repeat(_SUBPIXELS, len(edges), axis=0)
+        rays = self._rays(self._centres[pixels] + shifts, eye)
+        sight = tracer.look(origin, rays, covered[pixels], 1 / camera.focal)
+        label = tracer.label(sight)
+        seen = label ^ (tracer.material(sight) << 12)
+        # A ray that finds the surface which this pixel or a neighbour shows need not be shaded again.
+        column, row = pixels % camera.width, pixels // camera.width
+        beside = np.clip(column + np.sign(shifts[:, 0]).astype(np.int64), 0, camera.width - 1)
+        below = np.clip(row + np.sign(shifts[:, 1]).astype(np.int64), 0, camera.height - 1)
+        known = np.full(len(pixels), -1, dtype=np.int64)
+        for candidate in (
+            below * camera.width + beside,
+            below * camera.width + column,
+            row * camera.width + beside,
+            pixels,
+        ):
+            known = np.where(what[candidate] == seen, candidate, known)
+        colors = light[known]
+        new = np.flatnonzero(known < 0)
+        sky, solid = new[label[new] < 0], new[label[new] >= 0]
+        colors[sky] = self._sky.radiance(rays[sky])
+        if len(solid):
+            found = sight.rows(solid)
+            surfaces = tracer.surfaces(found, rays[solid])
+            colors[solid] = self._shade(
+                tracer, origin, rays[solid], found.distance, surfaces, open_share[pixels[solid]], pixels[solid]
+            )
+        colors = np.minimum(colors, _BRIGHTEST).reshape(len(_SUBPIXELS), len(edges), 3)
+        picture = light.copy()
+        picture[edges] = (light[edges] + colors.sum(axis=0)) / np.float32(1 + len(_SUBPIXELS))
+        return picture
 
     def _shade(
-        self, dynamic: TracedScene, eye: np.ndarray, directions: np.ndarray, hits: Hits, open_share: np.ndarray
+        self,
+        tracer: Tracer,
+        origin: np.ndarray,
+        view: np.ndarray,
+        distance: np.ndarray,
+        surfaces: Surfaces,
+        open_share: np.ndarray,
+        pixels: np.ndarray,
+        edge: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Nx3 float32 light along the rays."""
-        sky = self._sky
-        light = np.empty((len(directions), 3), dtype=np.float32)
-        beyond = hits.label < 0
-        light[beyond] = sky.radiance(directions[beyond])
-        rows = np.flatnonzero(~beyond)
-        seen, view = hits.rows(rows), directions[rows]
-        table = self._materials.table[seen.material]
+        """Nx3 float32 light from surfaces.
+
+        Args:
+            tracer: what stands around.
+            origin: 3 float32, the camera's place.
+            view: Nx3 float32 unit directions from there.
+            distance: N float32, metres.
+            surfaces: what they hit.
+            open_share: N float32, openness to the sky.
+            pixels: N int64, the pixels they belong to.
+            edge: height x width bool; where it is False, shadows' edges may be smoothed over neighbouring pixels.
+        """
+        sky, table = self._sky, tracer.table[surfaces.material]
         kind = table[:, 6].astype(np.int32)
         # Seen at a flat angle a pixel covers a long stretch; the geometric mean of both keeps detail without sparkle.
-        tilt = np.maximum(np.abs(shading.dot(view, seen.flat_normal)), np.float32(0.04))
-        footprint = seen.distance / (np.float32(self._camera.focal) * np.sqrt(tilt))
-        colors, panes = surface_colors(table, seen.rest, seen.rest_normal, footprint)
-        places = eye[:3, 3].astype(np.float32) + view * seen.distance[:, None]
+        tilt = np.maximum(np.abs(shading.dot(view, surfaces.flat_normal)), np.float32(0.04))
+        footprint = distance / (np.float32(self._camera.focal) * np.sqrt(tilt))
+        colors, panes = surface_colors(table, surfaces.rest, surfaces.rest_normal, footprint)
+        places = origin + view * distance[:, None]
 
-        facing = shading.towards_sun(seen.normal, kind, sky)
-        sun_seen = self._sun_seen(dynamic, places, seen, facing, self._sun_jitter[rows])
-        surface = shading.matt_light(colors, seen.normal, facing * sun_seen, open_share[rows], sky)
-        surface += shading.sheen(view, seen.normal, sun_seen, sky)[:, None] * sky.sun_light * (1 - table[:, 9:10])
-        surface += table[:, 10:11] * table[:, :3]
+        normal = surfaces.normal
+        facing = shading.towards_sun(normal, kind, sky)
+        sun_seen = self._sun_seen(tracer, places, distance, surfaces, facing, pixels)
+        if edge is not None:
+            sun_seen = self._soft_shadows(sun_seen, pixels, edge)
+        light = shading.matt_light(colors, normal, facing * sun_seen, open_share, sky)
+        light += shading.sheen(view, normal, sun_seen, sky)[:, None] * sky.sun_light * (1 - table[:, 9:10])
+        light += table[:, 10:11] * table[:, :3]
         gloss = table[:, 8] + np.float32(0.06) * panes
         shiny = np.flatnonzero(gloss > 0)
         if len(shiny):
-            mirror = shading.mirrored(view[shiny], seen.normal[shiny])
-            share = shading.fresnel(view[shiny], seen.normal[shiny], gloss[shiny])[:, None]
-            share *= np.maximum(panes[shiny], table[shiny, 8] > 0)[:, None]
-            around = self._surroundings(dynamic, places[shiny], mirror, seen.flat_normal[shiny])
+            mirror = shading.mirrored(view[shiny], normal[shiny])
+            share = shading.fresnel(view[shiny], normal[shiny], gloss[shiny])
+            share *= np.maximum(panes[shiny], table[shiny, 8] > 0)
+            around = self._surroundings(tracer, places[shiny], mirror, surfaces.flat_normal[shiny])
             around += shading.sun_spark(mirror, sky) * sun_seen[shiny, None]
-            surface[shiny] += (around - surface[shiny]) * share
-        light[rows] = shading.through_haze(surface, seen.distance, sky, self._weather.haze)
-        return light
+            light[shiny] += (around - light[shiny]) * share[:, None]
+        return shading.through_haze(light, distance, sky, self._weather.haze)
 
     def _sun_seen(
-        self, dynamic: TracedScene, places: np.ndarray, seen: Hits, facing: np.ndarray, jitter: np.ndarray
+        self,
+        tracer: Tracer,
+        places: np.ndarray,
+        distance: np.ndarray,
+        surfaces: Surfaces,
+        facing: np.ndarray,
+        pixels: np.ndarray,
     ) -> np.ndarray:
         """N float32, the share of the sun that reaches the places."""
         share = np.zeros(len(places), dtype=np.float32)
         if not self._weather.sun:
             return share
         towards = np.flatnonzero(facing > 0)
-        lift = (np.float32(0.004) + np.float32(2e-4) * seen.distance[towards])[:, None]
-        origins = places[towards] + seen.flat_normal[towards] * lift
-        rays = np.ascontiguousarray(self._sky.sun_direction + jitter[towards])
-        before = self._static.first_material(origins, rays)
-        free = ~dynamic.blocked(origins, rays)
-        passing = (before < 0).astype(np.float32)
-        leaves = np.flatnonzero((before >= 0) & (self._materials.table[before, 6] == _LEAVES) & free)
-        if len(leaves):
-            spots = origins[leaves]
-            own = self._materials.table[seen.material[towards[leaves]], 6] == _LEAVES
-            passing[leaves] = np.where(own, 0.25, 1) * shading.dapples(
-                spots, lambda flat: noise(flat, np.full(len(flat), 0.02, np.float32)), self._sky
-            )
-        share[towards] = passing * free
+        lift = (np.float32(0.004) + np.float32(2e-4) * distance[towards])[:, None]
+        origins = places[towards] + surfaces.flat_normal[towards] * lift
+        rays = np.ascontiguousarray(self._sky.sun_direction + self._sun_jitter[pixels[towards]])
+        before = tracer.static.first_material(origins, rays)
+        through_leaves = (before >= 0) & tracer.is_leaves(before)
+        open_rays = np.flatnonzero((before < 0) | through_leaves)
+        passing = np.zeros(len(towards), dtype=np.float32)
+        passing[open_rays] = ~tracer.dynamic.blocked(origins[open_rays], rays[open_rays])
+        leaves = np.flatnonzero(through_leaves)
+        own = np.where(tracer.is_leaves(surfaces.material[towards[leaves]]), np.float32(0.35), np.float32(1))
+        passing[leaves] *= own * shading.dapples(origins[leaves], self._sky)
+        share[towards] = passing
         return share
 
-    def _surroundings(
-        self, dynamic: TracedScene, places: np.ndarray, mirror: np.ndarray, normal: np.ndarray
-    ) -> np.ndarray:
+    def _soft_shadows(self, sun_seen: np.ndarray, pixels: np.ndarray, edge: np.ndarray) -> np.ndarray:
+        """Averages over 3x3 pixels, twice, within surfaces: each pixel has looked at one place of the sun's disc only."""
+        picture = np.zeros(edge.shape, dtype=np.float32)
+        picture.ravel()[pixels] = sun_seen
+        for _ in range(2):
+            picture = np.where(edge, picture, cv2.blur(picture, (3, 3), borderType=cv2.BORDER_REPLICATE))
+        return picture.ravel()[pixels]
+
+    def _surroundings(self, tracer: Tracer, places: np.ndarray, mirror: np.ndarray, normal: np.ndarray) -> np.ndarray:
         """Nx3 float32 light that mirrors at ``places`` see in the directions ``mirror``."""
         origins = places + normal * np.float32(0.01)
         rays = np.ascontiguousarray(mirror)
         colors = np.zeros_like(rays)
         found = np.zeros(len(rays), dtype=bool)
-        for scene in (self._static, dynamic):
+        for scene in (tracer.static, tracer.dynamic):
             material = scene.first_material(origins, rays)
             hit = material >= 0
-            colors[hit] = self._materials.table[material[hit], :3]
+            colors[hit] = tracer.table[material[hit], :3]
             found |= hit
         return shading.surroundings(colors, found, rays, self._sky)

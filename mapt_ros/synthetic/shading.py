@@ -4,10 +4,9 @@ import numpy as np
 
 from mapt_ros.synthetic.mesh import Texture
 from mapt_ros.synthetic.sky import Sky
-from mapt_ros.synthetic.tracing import TEXTURE_INDEX
+from mapt_ros.synthetic.textures import noise
 
 _SOFT = np.array([texture in (Texture.LEAVES, Texture.GRASS) for texture in Texture])  # light shines through them
-_LEAVES = TEXTURE_INDEX[Texture.LEAVES]
 
 
 def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -99,11 +98,11 @@ def through_haze(light: np.ndarray, distance: np.ndarray, sky: Sky, haze: float)
     return light * share + sky.horizon * (1 - share)
 
 
-def dapples(places: np.ndarray, noise_at, sky: Sky) -> np.ndarray:
+def dapples(places: np.ndarray, sky: Sky) -> np.ndarray:
     """N float32, the share of the sun that comes through a tree's leaves at Nx3 places behind them."""
     # The pattern of the leaves' gaps is constant along the sun's rays.
     side = np.cross(sky.sun_direction, [0, 0, 1]).astype(np.float32)
     side /= max(float(np.linalg.norm(side)), 1e-6)
     other = np.cross(side, sky.sun_direction).astype(np.float32)
     flat = np.stack([places @ side, places @ other], axis=1) * np.float32(1.1)
-    return np.clip(2.2 * noise_at(flat) - 1.05, 0.02, 0.8)
+    return np.clip(2.4 * noise(flat, np.full(len(flat), 0.02, np.float32)) - 1.1, 0.02, 0.85)

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from mapt_ros.synthetic.mesh import Texture
-from mapt_ros.synthetic.tiles import SIZE, TILES, smooth_noise
+from mapt_ros.synthetic.tiles import SIZE, TILES, leaf_cover, smooth_noise
 
 _NUMBER = {texture: number for number, texture in enumerate(Texture)}
 _LEVELS = SIZE.bit_length()
@@ -31,10 +31,11 @@ class Tiles:
         level = np.log2(np.maximum(footprint * np.float32(SIZE), np.float32(1))) + np.float32(0.5)
         level = np.minimum(level.astype(np.int32), _LEVELS - 1)
         size = np.int32(SIZE) >> level
-        place_x = (x - np.floor(x)) * size - np.float32(0.5)
-        place_y = (y - np.floor(y)) * size - np.float32(0.5)
+        texels = size.astype(np.float32)
+        place_x = (x - np.floor(x)) * texels - np.float32(0.5)
+        place_y = (y - np.floor(y)) * texels - np.float32(0.5)
         low_x, low_y = np.floor(place_x), np.floor(place_y)
-        part_x, part_y = (place_x - low_x).astype(np.float32), (place_y - low_y).astype(np.float32)
+        part_x, part_y = place_x - low_x, place_y - low_y
         mask = size - 1
         x0, y0 = low_x.astype(np.int32), low_y.astype(np.int32)
         x1, y1 = (x0 + 1) & mask, (y0 + 1) & mask
@@ -53,6 +54,11 @@ class Tiles:
 @cache
 def _noise_tiles() -> Tiles:
     return Tiles([np.clip(0.5 + 0.22 * smooth_noise(1, 1.4, 4), 0, 1)])
+
+
+@cache
+def _leaf_tiles() -> Tiles:
+    return Tiles([leaf_cover()])
 
 
 @cache
@@ -104,7 +110,7 @@ def surface_colors(
     shift = seed * np.float32(0.618)
     tile = _texture_tiles().at(kind, across / width + shift, up / height + shift, footprint / width)
     places = np.stack([across / facts[:, 3], up / facts[:, 4]], axis=1)
-    large = noise(places, footprint / facts[:, 4], seed + kind)
+    large = noise(places, footprint / facts[:, 4], seed + kind.astype(np.float32))
     brightness = tile[:, 0] * (1 + facts[:, 2] * (large - np.float32(0.5)))
     color, second = table[:, :3], table[:, 3:6]
     share = tile[:, 1:]
@@ -119,6 +125,17 @@ def surface_colors(
             footprint[rows] / scale[rows],
         )  # fmt: skip
     return np.clip(colors, 0, 0.95), panes
+
+
+def leaf_gaps(table: np.ndarray, rest: np.ndarray, rest_normal: np.ndarray, footprint: np.ndarray) -> np.ndarray:
+    """N bool: whether there is a gap between the leaves at places on foliage (arguments as of ``surface_colors``).
+
+    From afar, where a pixel covers many leaves, there are none.
+    """
+    across, up = surface_coordinates(rest, rest_normal)
+    width = TILES[Texture.LEAVES].units[0] * table[:, 7]
+    shift = table[:, 11] * np.float32(0.618)
+    return _leaf_tiles().at(0, across / width + shift, up / width + shift, footprint / width) < 0.5
 
 
 def _covered(place: np.ndarray, low: np.ndarray | float, high: np.ndarray | float, footprint: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -79,23 +80,35 @@ def _grass() -> np.ndarray:
     return _stack(blades, np.clip(0.35 * smooth_noise(42, 1.1) + 0.1, 0, 0.9))
 
 
-def _leaves() -> np.ndarray:
-    """Leaves painted one over the other, the deeper the darker."""
+@cache
+def _painted_leaves() -> np.ndarray:
+    """SIZE x SIZE float32: leaves painted one over the other, the deeper the darker; 0 in the gaps between them."""
     rng = np.random.default_rng(50)
-    tile = np.full((3 * SIZE, 3 * SIZE), 0.12, np.float32)
+    tile = np.zeros((3 * SIZE, 3 * SIZE), np.float32)
     count = 5200
     for i in range(count):
         depth = i / count
-        tone = float((0.18 + 0.95 * depth**1.3) * rng.uniform(0.65, 1.45))
-        size = rng.uniform(3, 7)
-        center, angle = rng.uniform(0, SIZE, 2), rng.uniform(0, 180)
+        tone = float((0.3 + 0.9 * depth**1.3) * rng.uniform(0.65, 1.45))
+        size, angle = rng.uniform(3, 7), rng.uniform(0, 180)
+        center = rng.uniform(0, SIZE, 2)
+        # What reaches over the tile's edge comes in again at the other side.
         for dx in (0, SIZE) if center[0] < 16 else (0, -SIZE) if center[0] > SIZE - 16 else (0,):
             for dy in (0, SIZE) if center[1] < 16 else (0, -SIZE) if center[1] > SIZE - 16 else (0,):
                 place = (int(center[0] + SIZE + dx), int(center[1] + SIZE + dy))
                 cv2.ellipse(tile, place, (int(size), max(1, int(0.5 * size))), angle, 0, 360, tone, -1)
-    leaves = tile[SIZE : 2 * SIZE, SIZE : 2 * SIZE]
-    clumps = np.clip(1 + 0.38 * smooth_noise(51, 1.2, 2), 0.25, 2)
-    return _stack(np.clip(leaves / leaves.mean() * clumps, 0, 2.4), np.clip(0.3 * smooth_noise(52, 0.8, 4), 0, 0.7))
+    return tile[SIZE : 2 * SIZE, SIZE : 2 * SIZE]
+
+
+def leaf_cover() -> np.ndarray:
+    """SIZE x SIZE float32: 1 where the tile of Texture.LEAVES has a leaf, 0 in the gaps; in twigs, not evenly."""
+    gaps = (_painted_leaves() == 0) | (smooth_noise(53, 1.0, 4) < -0.75)
+    return 1 - gaps.astype(np.float32)
+
+
+def _leaves() -> np.ndarray:
+    leaves = np.maximum(_painted_leaves(), 0.2)
+    clumps = np.clip(1 + 0.3 * smooth_noise(51, 1.2, 2), 0.3, 2)
+    return _stack(np.clip(leaves / leaves.mean() * clumps, 0, 2.2), np.clip(0.3 * smooth_noise(52, 0.8, 4), 0, 0.7))
 
 
 def _bark() -> np.ndarray:

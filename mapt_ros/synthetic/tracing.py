@@ -9,8 +9,10 @@ from embreex.rtcore_scene import EmbreeScene
 
 from mapt_ros.data.labels import LABEL_DIVISOR
 from mapt_ros.synthetic.mesh import Material, Piece, Texture
+from mapt_ros.synthetic.textures import leaf_gaps
 
 FAR = np.float32(1e6)  # metres; where rays end
+_LEAF_LAYERS = 3  # leaves a ray may pass between before the next one stops it
 TEXTURE_INDEX = {texture: index for index, texture in enumerate(Texture)}
 
 
@@ -43,46 +45,65 @@ class MaterialTable:
 
 
 @dataclass
-class Hits:
-    """What N rays hit; rows of rays that hit nothing have label -1 and mean nothing else.
+class Sight:
+    """What N rays found, in embree's terms.
 
     Attributes:
         distance: N float32, metres; FAR where nothing was hit.
-        label: N int32.
+        face: N int32, -1 where nothing was hit; moving faces are numbered on after the static ones.
+        u, v: N float32, barycentric coordinates.
+        normal: Nx3 float32, the triangle's, of any length and side.
+    """
+
+    distance: np.ndarray
+    face: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    normal: np.ndarray
+
+    @staticmethod
+    def of(answer: dict) -> "Sight":
+        """From embree's answer."""
+        distance = np.where(answer["primID"] >= 0, answer["tfar"], FAR)
+        return Sight(distance, answer["primID"], answer["u"], answer["v"], answer["Ng"])
+
+    @staticmethod
+    def nothing(count: int) -> "Sight":
+        """Of rays that hit nothing."""
+        zeros = np.zeros(count, dtype=np.float32)
+        return Sight(zeros + FAR, np.full(count, -1, np.int32), zeros, zeros.copy(), np.zeros((count, 3), np.float32))
+
+    def put(self, where: np.ndarray, other: "Sight") -> None:
+        """Takes over all rows of ``other``, at the indices ``where``."""
+        for name in self.__dataclass_fields__:
+            getattr(self, name)[where] = getattr(other, name)
+
+    def rows(self, which: np.ndarray) -> "Sight":
+        """The rows at the indices ``which``."""
+        return Sight(*(getattr(self, name).take(which, axis=0) for name in self.__dataclass_fields__))
+
+    def followed_by(self, other: "Sight") -> "Sight":
+        """The rows of both, one after the other."""
+        return Sight(*(np.concatenate([getattr(self, n), getattr(other, n)]) for n in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class Surfaces:
+    """The surfaces that N rays hit.
+
+    Attributes:
         material: N int32, numbers in the material table.
         normal: Nx3 float32, unit, for shading, on the viewer's side.
-        flat_normal: Nx3 float32, the triangle's own.
+        flat_normal: Nx3 float32, unit, the triangle's own, on the viewer's side.
         rest: Nx3 float32, the place on the body at rest.
         rest_normal: Nx3 float32, unit, the triangle's normal at rest.
     """
 
-    distance: np.ndarray
-    label: np.ndarray
     material: np.ndarray
     normal: np.ndarray
     flat_normal: np.ndarray
     rest: np.ndarray
     rest_normal: np.ndarray
-
-    @staticmethod
-    def none(count: int) -> "Hits":
-        """Hits of rays that found nothing."""
-        vectors = [np.zeros((count, 3), dtype=np.float32) for _ in range(4)]
-        numbers = [np.full(count, -1, dtype=np.int32), np.zeros(count, dtype=np.int32)]
-        return Hits(np.full(count, FAR, dtype=np.float32), *numbers, *vectors)
-
-    def put(self, where: np.ndarray, other: "Hits") -> None:
-        """Takes over all rows of ``other``, at the indices ``where``."""
-        for name in self.__dataclass_fields__:
-            getattr(self, name)[where] = getattr(other, name)
-
-    def rows(self, which: np.ndarray) -> "Hits":
-        """The hits at the indices ``which``."""
-        return Hits(*(getattr(self, name).take(which, axis=0) for name in self.__dataclass_fields__))
-
-    def followed_by(self, other: "Hits") -> "Hits":
-        """The hits of both, one after the other."""
-        return Hits(*(np.concatenate([getattr(self, n), getattr(other, n)]) for n in self.__dataclass_fields__))
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -96,17 +117,20 @@ class TracedScene:
 
     def __init__(self, pieces: list[Piece], materials: MaterialTable, device: EmbreeDevice) -> None:
         pieces = [p for p in pieces if len(p.mesh.faces)]
-        self.empty = not pieces
-        if self.empty:
-            return
         meshes = [p.mesh for p in pieces]
+        counts = [len(m.faces) for m in meshes]
+        self.count = sum(counts)
+        labels = np.array([p.class_id * LABEL_DIVISOR + p.track_id for p in pieces], dtype=np.int32)
+        self.face_label = np.repeat(labels, counts)
+        self.face_material = np.concatenate(
+            [np.zeros(0, np.int32)] + [materials.indices(m.materials)[m.face_materials] for m in meshes]
+        )
+        if not self.count:
+            return
         starts = np.cumsum([0] + [len(m.vertices) for m in meshes[:-1]])
         self._vertices = np.ascontiguousarray(np.concatenate([m.vertices for m in meshes]), dtype=np.float32)
         self._rest = np.concatenate([m.rest for m in meshes]).astype(np.float32, copy=False)
         self._faces = np.concatenate([m.faces + s for m, s in zip(meshes, starts, strict=True)]).astype(np.int32)
-        self._face_material = np.concatenate([materials.indices(m.materials)[m.face_materials] for m in meshes])
-        labels = np.array([p.class_id * LABEL_DIVISOR + p.track_id for p in pieces], dtype=np.int32)
-        self._face_label = np.repeat(labels, [len(m.faces) for m in meshes])
         self._smooth = np.concatenate([m.smooth for m in meshes])
         self._vertex_normals = self._smoothed_normals()
         self._scene = EmbreeScene(device)
@@ -125,58 +149,133 @@ class TracedScene:
 
     def blocked(self, origins: np.ndarray, directions: np.ndarray, reach: np.ndarray | None = None) -> np.ndarray:
         """N bool: whether the rays hit anything (within ``reach`` metres, N float32)."""
-        if self.empty or not len(origins):
+        if not self.count or not len(origins):
             return np.zeros(len(origins), dtype=bool)
         limits = None if reach is None else reach.copy()
         return self._scene.run(origins, directions, query="OCCLUDED", dists=limits) >= 0
 
     def first_material(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """N int32: the material of the first surface hit, -1 for none."""
-        if self.empty or not len(origins):
+        if not self.count or not len(origins):
             return np.full(len(origins), -1, dtype=np.int32)
         face = self._scene.run(origins, directions)
-        return np.where(face >= 0, self._face_material[face], np.int32(-1))
+        return np.where(face >= 0, self.face_material[face], np.int32(-1))
 
-    def first_hits(
-        self, origin: np.ndarray, directions: np.ndarray, limits: np.ndarray
-    ) -> tuple[np.ndarray, dict | None]:
-        """What rays from one origin hit.
+    def look(self, origins: np.ndarray, directions: np.ndarray, limits: np.ndarray | None = None) -> Sight:
+        """What N rays (Nx3 float32 contiguous, unit directions) hit nearer than ``limits`` metres (N float32)."""
+        if not self.count or not len(directions):
+            return Sight.nothing(len(directions))
+        limits = None if limits is None else limits.copy()
+        return Sight.of(self._scene.run(origins, directions, dists=limits, output=1))
+
+    def rest_places(self, sight: Sight) -> tuple[np.ndarray, np.ndarray]:
+        """Nx3 float32 places on the bodies at rest and unit normals there; every ray must have hit."""
+        corners = self._faces[sight.face]
+        a, b, c = (self._rest.take(corners[:, i], axis=0) for i in range(3))
+        b -= a
+        c -= a
+        return a + sight.u[:, None] * b + sight.v[:, None] * c, unit(np.cross(b, c))
+
+    def surfaces(self, sight: Sight, directions: np.ndarray) -> Surfaces:
+        """What the rays hit; every ray must have hit."""
+        face = sight.face
+        rest, rest_normal = self.rest_places(sight)
+        flat = unit(sight.normal)
+        flat *= np.where(np.einsum("ij,ij->i", flat, directions) > 0, np.float32(-1), np.float32(1))[:, None]
+        normal = flat
+        rows = np.flatnonzero(self._smooth[face])
+        if self._vertex_normals is not None and len(rows):
+            corners, u, v = self._faces[face[rows]], sight.u[rows, None], sight.v[rows, None]
+            a, b, c = (self._vertex_normals.take(corners[:, i], axis=0) for i in range(3))
+            bent = unit((1 - u - v) * a + u * b + v * c)
+            bent *= np.where(np.einsum("ij,ij->i", bent, flat[rows]) < 0, np.float32(-1), np.float32(1))[:, None]
+            normal = flat.copy()
+            normal[rows] = bent
+        return Surfaces(self.face_material[face], normal, flat, rest, rest_normal)
+
+
+class Tracer:
+    """Asks what stands still and what moves together."""
+
+    def __init__(self, static: TracedScene, dynamic: TracedScene, materials: MaterialTable) -> None:
+        self.static, self.dynamic = static, dynamic
+        self.table = materials.table
+        self._label = np.concatenate([static.face_label, dynamic.face_label, [-1]]).astype(np.int32)
+        self._material = np.concatenate([static.face_material, dynamic.face_material, [0]]).astype(np.int32)
+        self._leafy_face = self.is_leaves(static.face_material)
+
+    def is_leaves(self, material: np.ndarray) -> np.ndarray:
+        """N bool: whether these materials (N int32) are foliage."""
+        return self.table[material, 6] == TEXTURE_INDEX[Texture.LEAVES]
+
+    def look(self, origin: np.ndarray, directions: np.ndarray, covered: np.ndarray, pixel: float) -> Sight:
+        """What rays from one place hit.
 
         Args:
             origin: 3 float32.
             directions: Nx3 float32, unit, contiguous.
-            limits: N float32, metres; what is farther is not hit.
-
-        Returns:
-            The indices of the rays that hit something, and embree's answer for each ray (None if none hit).
+            covered: N bool; the other rays cannot hit moving pieces.
+            pixel: angle between rays, radians: finer gaps between leaves are closed.
         """
-        if self.empty or not len(directions):
-            return np.zeros(0, dtype=np.int64), None
         origins = np.ascontiguousarray(np.broadcast_to(origin, directions.shape))
-        answer = self._scene.run(origins, directions, dists=limits.copy(), output=1)
-        return np.flatnonzero(answer["primID"] >= 0), answer
+        sight = self.static.look(origins, directions)
+        if self._leafy_face.any():
+            self._pass_leaves(sight, origin, directions, pixel)
+        near = np.flatnonzero(covered)
+        moving = self.dynamic.look(origins[: len(near)], directions[near], sight.distance[near])
+        front = np.flatnonzero(moving.face >= 0)
+        moving.face += np.int32(self.static.count)
+        sight.put(near[front], moving.rows(front))
+        return sight
 
-    def surfaces(self, answer: dict, which: np.ndarray, directions: np.ndarray) -> Hits:
-        """What the rays at the indices ``which`` hit, from embree's answer for all of them."""
-        face = answer["primID"][which]
-        corners = self._faces[face]
-        u, v = answer["u"][which, None], answer["v"][which, None]
-        weights = (1 - u - v, u, v)
-        a, b, c = (self._rest[corners[:, i]] for i in range(3))
-        rest = weights[0] * a + u * b + v * c
-        rest_normal = unit(np.cross(b - a, c - a))
-        flat = unit(answer["Ng"][which])
-        towards = directions[which]
-        flat *= np.where(np.einsum("ij,ij->i", flat, towards) > 0, np.float32(-1), np.float32(1))[:, None]
-        normal = flat
-        smooth = self._smooth[face]
-        if self._vertex_normals is not None and smooth.any():
-            rows = np.flatnonzero(smooth)
-            bent = sum(w[rows] * self._vertex_normals[corners[rows, i]] for i, w in enumerate(weights))
-            bent = unit(bent)
-            bent *= np.where(np.einsum("ij,ij->i", bent, flat[rows]) < 0, np.float32(-1), np.float32(1))[:, None]
-            normal = flat.copy()
-            normal[rows] = bent
-        return Hits(
-            answer["tfar"][which], self._face_label[face], self._face_material[face], normal, flat, rest, rest_normal
-        )
+    def _pass_leaves(self, sight: Sight, origin: np.ndarray, directions: np.ndarray, pixel: float) -> None:
+        """Lets rays go on through the gaps between the leaves of a foliage triangle."""
+        rows = np.flatnonzero((sight.face >= 0) & self._leafy_face[sight.face])
+        for _ in range(_LEAF_LAYERS):
+            here = sight.rows(rows)
+            rest, rest_normal = self.static.rest_places(here)
+            table = self.table[self.static.face_material[here.face]]
+            gap = leaf_gaps(table, rest, rest_normal, here.distance * np.float32(pixel))
+            rows, walked = rows[gap], here.distance[gap] + np.float32(2e-3)
+            if not len(rows):
+                return
+            beyond = self.static.look(origin + directions[rows] * walked[:, None], directions[rows])
+            beyond.distance = np.minimum(beyond.distance + walked, FAR)
+            sight.put(rows, beyond)
+            rows = rows[(beyond.face >= 0) & self._leafy_face[beyond.face]]
+
+    def label(self, sight: Sight) -> np.ndarray:
+        """N int32 labels, -1 where nothing was hit."""
+        return self._label[sight.face]
+
+    def material(self, sight: Sight) -> np.ndarray:
+        """N int32 numbers in the material table; of no meaning where nothing was hit."""
+        return self._material[sight.face]
+
+    def surfaces(self, sight: Sight, directions: np.ndarray) -> Surfaces:
+        """What the rays hit; every ray must have hit."""
+        moving = np.flatnonzero(sight.face >= self.static.count)
+        if not len(moving):
+            return self.static.surfaces(sight, directions)
+        still = np.flatnonzero(sight.face < self.static.count)
+        own = sight.rows(moving)
+        own.face = own.face - np.int32(self.static.count)
+        parts = [(moving, self.dynamic.surfaces(own, directions[moving]))]
+        if len(still):
+            parts.append((still, self.static.surfaces(sight.rows(still), directions[still])))
+        merged = []
+        for name in Surfaces.__dataclass_fields__:
+            first = getattr(parts[0][1], name)
+            values = np.empty((len(directions), *first.shape[1:]), dtype=first.dtype)
+            for rows, part in parts:
+                values[rows] = getattr(part, name)
+            merged.append(values)
+        return Surfaces(*merged)
+
+    def blocked(self, origins: np.ndarray, directions: np.ndarray, reach: np.ndarray | None = None) -> np.ndarray:
+        """N bool: whether the rays hit anything (within ``reach`` metres, N float32)."""
+        hidden = self.static.blocked(origins, directions, reach)
+        rest = np.flatnonzero(~hidden)
+        limits = None if reach is None else reach[rest]
+        hidden[rest] = self.dynamic.blocked(origins[rest], directions[rest], limits)
+        return hidden
