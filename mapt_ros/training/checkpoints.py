@@ -126,9 +126,10 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, model: nn.Module, checkp
     for path, value in checkpoint.part("optimiser").items():
         name, key = path.rsplit(".", 1)
         parameter = parameters[name]
-        # Adam counts its steps in a tensor that stays where the optimiser wants it; the rest lies beside the weight.
-        place = parameter.device if key != "step" or optimiser.defaults.get("fused") else "cpu"
-        optimiser.state[parameter][key] = value.to(place)
+        if value.shape == parameter.shape:  # laid out in memory as the weight is, which fused kernels rely on
+            optimiser.state[parameter][key] = torch.empty_like(parameter).copy_(value)
+        else:  # Adam's count of steps
+            optimiser.state[parameter][key] = value.to(parameter.device)
 
 
 def random_state() -> tuple[dict[str, Tensor], dict]:

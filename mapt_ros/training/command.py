@@ -105,11 +105,13 @@ def run_processes(arguments: list[str], count: int) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(count)}
-    shared |= {"MAPT_PARENT": str(os.getpid()), "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+    shared |= {"MAPT_PARENT": str(os.getpid())}
+    # One thread each, as torchrun has it, and no warning about unused weights, of which some steps do have some.
+    quiet = {"OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR"}
     children = [
         subprocess.Popen(
             [sys.executable, "-m", "mapt_ros.training", *arguments],
-            env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            env=quiet | os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
         )
         for rank in range(count)
     ]

@@ -70,7 +70,7 @@ def plot_curves(rows: list[dict[str, str]]) -> bytes:
 
 def _panel(name: str, points: np.ndarray, last_step: float) -> np.ndarray:
     height, width = _PANEL
-    left, right, top, bottom = 60, 12, 26, 22
+    left, right, top, bottom = 76, 12, 26, 22
     canvas = np.full((height, width, 3), 255, np.uint8)
     steps, values = points.T
     window = max(1, len(values) // 50)
