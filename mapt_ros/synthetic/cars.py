@@ -7,14 +7,13 @@ import numpy as np
 
 from mapt_ros.synthetic.car_body import Body, Fitting, Shape
 from mapt_ros.synthetic.mesh import Material, Mesh, joined
-from mapt_ros.synthetic.solids import box, mirrored, raised, surface, tube
+from mapt_ros.synthetic.solids import both, box, mirrored, raised, surface, tube
 from mapt_ros.synthetic.vehicle import (
     BRAKE_LAMP,
     CHROME,
     GLASS,
     LAMP,
     LEFT_INDICATOR,
-    PLATE,
     RIGHT_INDICATOR,
     TAIL_LAMP,
     TINTED,
@@ -22,6 +21,7 @@ from mapt_ros.synthetic.vehicle import (
     UNDERSIDE,
     Vehicle,
     Wheel,
+    number_plate,
     paint,
     vehicle,
     wheel_mesh,
@@ -92,11 +92,6 @@ def _patch(grid: np.ndarray, material: Material) -> Mesh:
     return surface(grid, material, flip=True)
 
 
-def _both(mesh: Mesh) -> Mesh:
-    """A part of the left side and its mirror image."""
-    return joined([mesh, mirrored(mesh)])
-
-
 def _side_windows(body: Body, fitting: Fitting, tinted: bool) -> Mesh:
     """The left side's band of windows: a dark frame, and panes between the pillars."""
     shape = body.shape
@@ -153,28 +148,21 @@ def _lamps(body: Body, fitting: Fitting, rng: np.random.Generator) -> list[Mesh]
     parts = []
     split = low + rng.uniform(0.4, 0.6) * (high - low)
     for z, lamp in ((np.linspace(low, split, 3), TAIL_LAMP), (np.linspace(split, high, 3), BRAKE_LAMP)):
-        parts.append(_both(_patch(fitting.corner(True, inward, around, z, half), lamp)))
+        parts.append(both(_patch(fitting.corner(True, inward, around, z, half), lamp)))
     z = split + np.array([-0.025, 0.025])
     blink = _patch(fitting.corner(True, 0.85 * inward, 0.5 * around, z, half, 0.015), LEFT_INDICATOR)
     nose = shape.outline[-2][1]
     bottom = nose - rng.uniform(0.06, 0.1)
     top = bottom + rng.uniform(0.12, 0.17)
     inward, around = rng.uniform(0.24, 0.42), rng.uniform(0.15, 0.4)
-    parts.append(_both(_patch(fitting.corner(False, inward, around, np.linspace(bottom, top, 4), half), LAMP)))
+    parts.append(both(_patch(fitting.corner(False, inward, around, np.linspace(bottom, top, 4), half), LAMP)))
     z = np.array([bottom + 0.03, top - 0.035])
-    parts.append(_both(_patch(fitting.corner(False, 0.75 * inward, 0.1 * around, z, half, 0.015), TRIM)))
+    parts.append(both(_patch(fitting.corner(False, 0.75 * inward, 0.1 * around, z, half, 0.015), TRIM)))
     z = bottom + np.array([0.0, 0.03])
     front = _patch(fitting.corner(False, 0.4 * inward, 0.7 * around, z, half, 0.018), LEFT_INDICATOR)
     for left in (blink, front):
         parts += [left, replace(mirrored(left), materials=(RIGHT_INDICATOR,))]
     return parts
-
-
-def _plate(fitting: Fitting, rear: bool, z: float) -> Mesh:
-    """A number plate, flat, 52 by 11 cm."""
-    x = fitting.end(rear, np.zeros(1), np.array([z]), 0.02)[0, 0, 0]
-    y, height = np.array([-0.26, 0.26]), np.array([z - 0.055, z + 0.055])
-    return surface(np.stack(np.broadcast_arrays(x, y[None, :], height[:, None]), axis=-1), PLATE, flip=rear)
 
 
 def _ends(body: Body, fitting: Fitting, rng: np.random.Generator, color: Material) -> list[Mesh]:
@@ -202,7 +190,8 @@ def _ends(body: Body, fitting: Fitting, rng: np.random.Generator, color: Materia
     across(False, grille, nose + 0.08, bonnet - 0.02, TRIM)
     if rng.random() < 0.6:
         across(False, grille, bonnet - 0.03, bonnet - 0.005, CHROME, 0.014)
-    parts += [_plate(fitting, True, tail + (0.28 if plate_high else 0.04)), _plate(fitting, False, nose - 0.01)]
+    for rear, z in ((True, tail + (0.28 if plate_high else 0.04)), (False, nose - 0.01)):
+        parts.append(number_plate(float(fitting.end(rear, np.zeros(1), np.array([z]), 0.02)[0, 0, 0]), z, rear))
     rear_glass = TINTED if rng.random() < 0.5 else GLASS
     for lower, upper, inset, glass in (
         (*shape.window, (0.03, 0.08, 0.11), rear_glass),
@@ -236,13 +225,13 @@ def _extras(body: Body, fitting: Fitting, rng: np.random.Generator, color: Mater
     x, z = shape.outline[shape.screen[0]][0] - 0.42, shape.belt + 0.08
     y = fitting.side(np.array([[x]]), np.array([[z]]), 0.0)[0, 0, 1]
     cover = box((0.12, 0.2, 0.13), (x, y + 0.11, z), color if rng.random() < 0.7 else TRIM, bevel=0.035)
-    parts = [_both(joined([cover, box((0.01, 0.13, 0.07), (x - 0.058, y + 0.11, z), GLASS)]))]
+    parts = [both(joined([cover, box((0.01, 0.13, 0.07), (x - 0.058, y + 0.11, z), GLASS)]))]
     if not shape.boot and rng.random() < 0.25:
         along = np.linspace(shape.outline[shape.window[1]][0] + 0.3, shape.outline[shape.screen[1]][0] - 0.15, 5)
         z = body.top(along) + np.array([-0.03, 0.03, 0.035, 0.03, -0.03])
         y = body.half_width(along, body.top(along) - 0.06) - 0.05
         rail = CHROME if rng.random() < 0.5 else TRIM
-        parts.append(_both(tube(np.stack([along, y, z], 1), np.full(5, 0.016), rail, 5, (0, 0, 1))))
+        parts.append(both(tube(np.stack([along, y, z], 1), np.full(5, 0.016), rail, 5, (0, 0, 1))))
     return parts
 
 
@@ -257,8 +246,8 @@ def car(rng: np.random.Generator, kind: str | None = None) -> Vehicle:
     mesh = joined(
         [
             skins,
-            _both(_side_windows(body, fitting, rng.random() < 0.4)),
-            _both(_doors(body, fitting, TRIM if old_fashioned else color, rng)),
+            both(_side_windows(body, fitting, rng.random() < 0.4)),
+            both(_doors(body, fitting, TRIM if old_fashioned else color, rng)),
             *_lamps(body, fitting, rng),
             *_ends(body, fitting, rng, color),
             *_underside(body),

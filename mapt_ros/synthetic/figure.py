@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mapt_ros.synthetic.mesh import Material, Mesh, Texture, joined, pose
+from mapt_ros.synthetic.mesh import Material, Mesh, Texture, joined
 from mapt_ros.synthetic.rig import Rig
 from mapt_ros.synthetic.solids import box, ellipsoid, tube
 
@@ -62,13 +62,18 @@ class Figure:
             turns: BONESx3 radians against the parent: about the upright axis, of a hanging limb forwards, and of a
                 hanging limb to the left.
         """
-        transforms = np.empty((BONES, 4, 4))
+        cosine, sine = np.cos(turns), np.sin(turns)
+        (cy, cf, cl), (sy, sf, sl) = cosine.T, sine.T
+        local = np.zeros((BONES, 4, 4))
+        local[:, 0, 0], local[:, 0, 1], local[:, 0, 2] = cy * cf, -cy * sf * sl - sy * cl, -cy * sf * cl + sy * sl
+        local[:, 1, 0], local[:, 1, 1], local[:, 1, 2] = sy * cf, -sy * sf * sl + cy * cl, -sy * sf * cl - cy * sl
+        local[:, 2, 0], local[:, 2, 1], local[:, 2, 2] = sf, cf * sl, cf * cl
+        local[:, :3, 3] = self.joints - (local[:, :3, :3] @ self.joints[:, :, None])[:, :, 0]
+        local[:, 3, 3] = 1.0
+        transforms = local.copy()
         for bone, parent in enumerate(_PARENTS):
-            yaw, forwards, left = turns[bone]
-            joint = self.joints[bone]
-            turn = pose(*joint, yaw, -forwards, left) if turns[bone].any() else pose(*joint)
-            turn[:3, 3] -= turn[:3, :3] @ joint
-            transforms[bone] = turn if parent < 0 else transforms[parent] @ turn
+            if parent >= 0:
+                transforms[bone] = transforms[parent] @ local[bone]
         return transforms
 
     def lowest(self, transforms: np.ndarray) -> float:
@@ -115,7 +120,7 @@ def dressed(rng: np.random.Generator, helmet: bool = False, riding: bool = False
     child = not riding and rng.random() < 0.12
     woman = bool(rng.random() < 0.5)
     height = rng.uniform(1.0, 1.45) if child else rng.normal(1.66 if woman else 1.78, 0.065)
-    bright = rng.random() < (0.6 if child else 0.3)
+    bright = rng.random() < (0.6 if child else 0.24)
     lower = one_of(("trousers", "shorts", "skirt", "coat"), (0.68, 0.1, 0.1, 0.12) if woman else (0.78, 0.12, 0.0, 0.1))
     if riding and lower in ("skirt", "coat"):
         lower = "trousers"
@@ -191,7 +196,7 @@ def figure(outfit: Outfit) -> Figure:
     s = (chin - 0.04 * h) / (0.83 * h)  # shoulders sink a little under a child's large head
     hip, knee, ankle = 0.52 * h, 0.285 * h, 0.045 * h
     shoulder, elbow, wrist = 0.81 * h * s, 0.63 * h * s, 0.485 * h * s
-    hip_y, arm_y = 0.05 * h * b, (0.112 if outfit.woman else 0.122) * h * b
+    hip_y, arm_y = 0.05 * h * b, (0.108 if outfit.woman else 0.117) * h * b
     joints = np.zeros((BONES, 3))
     joints[PELVIS, 2], joints[CHEST, 2], joints[HEAD, 2] = hip, 0.6 * h, chin
     for y, leg, arm in ((1, 0, 0), (-1, RIGHT_LEG, RIGHT_ARM)):

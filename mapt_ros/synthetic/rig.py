@@ -23,12 +23,18 @@ class Rig:
 
     def posed(self, transforms: np.ndarray) -> Mesh:
         """The mesh with its bones moved by Kx4x4 transforms from the rest frame to the world."""
+        count = len(self.mesh.vertices)
         rows = transforms[:, :3].astype(np.float32)
-        share = self.weights[:, None, None]
-        carried = rows[self.bones[:, 0]]
-        if (self.weights < 1).any():
-            carried = share * carried + (1 - share) * rows[self.bones[:, 1]]
-        moved = np.matmul(carried[:, :, :3], self.mesh.vertices[:, :, None])[:, :, 0] + carried[:, :, 3]
+        # Every vertex under every bone: more sums than needed, but one product.
+        places = self.mesh.vertices @ rows[:, :, :3].reshape(-1, 3).T + rows[:, :, 3].ravel()
+        places = places.reshape(count * len(rows), 3)
+        starts = np.arange(0, len(places), len(rows))
+        moved = places[starts + self.bones[:, 0]]
+        blended = np.flatnonzero(self.weights < 1)
+        if len(blended):
+            share = self.weights[blended, None]
+            other = places[starts[blended] + self.bones[blended, 1]]
+            moved[blended] = share * moved[blended] + (1 - share) * other
         return replace(self.mesh, vertices=moved)
 
 

@@ -9,7 +9,7 @@ from embreex.rtcore_scene import EmbreeScene
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from mapt_ros.synthetic.mesh import Material, Mesh, one_material
+from mapt_ros.synthetic.mesh import Material, Mesh, joined, one_material
 
 CREASE = np.radians(38)  # edges sharper than this stay sharp under smooth shading
 
@@ -42,6 +42,11 @@ def mirrored(mesh: Mesh) -> Mesh:
     """The mesh with left and right exchanged."""
     vertices = mesh.vertices * np.float32([1, -1, 1])
     return replace(mesh, vertices=vertices, rest=vertices, faces=np.ascontiguousarray(mesh.faces[:, ::-1]))
+
+
+def both(mesh: Mesh) -> Mesh:
+    """A part of the left side and its mirror image."""
+    return joined([mesh, mirrored(mesh)])
 
 
 def welded(mesh: Mesh, crease: float = CREASE) -> Mesh:
@@ -129,6 +134,26 @@ def turned(outline: np.ndarray, material: Material, sections: int = 16) -> Mesh:
     turn = np.linspace(0, 2 * np.pi, sections + 1)
     radius, y = outline[:, :1], np.broadcast_to(outline[:, 1:], (len(outline), sections + 1))
     return surface(np.stack([radius * np.cos(turn), y, radius * np.sin(turn)], -1), material, flip=True)
+
+
+def hull(stations: np.ndarray, material: Material, steps: int = 3) -> Mesh:
+    """A closed hull with rounded rectangular sections, welded.
+
+    Args:
+        stations: Kx5 metres in the order of rising x: x, half width, bottom, top, radius of the section's corners.
+        steps: facets of a rounded corner.
+    """
+    x, half, bottom, top, radius = (column[:, None] for column in np.asarray(stations, dtype=np.float64).T)
+    turn = np.linspace(0, 0.5 * np.pi, steps + 1)
+    turn = np.concatenate([turn + quarter * 0.5 * np.pi for quarter in range(4)])[None]
+    left, up = np.repeat([[1, -1, -1, 1], [1, 1, -1, -1]], steps + 1, axis=1)
+    y = left * (half - radius) + radius * np.cos(turn)
+    z = np.where(up > 0, top - radius, bottom + radius) + radius * np.sin(turn)
+    grid = np.stack([np.broadcast_to(x, y.shape), y, z], axis=-1)
+    closed = np.concatenate([grid, grid[:, :1]], axis=1)
+    middle = np.broadcast_to(closed.mean(axis=1, keepdims=True), closed.shape)
+    caps = [np.stack([middle[0], closed[0]]), np.stack([closed[-1], middle[-1]])]
+    return welded(joined([surface(part, material) for part in (closed, *caps)]))
 
 
 class Target:

@@ -124,13 +124,19 @@ def vehicle(size: tuple[float, float, float], class_id: int, body: Mesh, wheels:
     return Vehicle(*size, class_id, rigid_parts([body, *wheels.values()]), tuple(wheels))
 
 
-def wheel_mesh(radius: float, width: float, rim: Material, spokes: int, rim_share: float = 0.66) -> Mesh:
+def number_plate(x: float, z: float, rear: bool) -> Mesh:
+    """A number plate, 52 by 11 cm, square across the vehicle."""
+    y, z = np.array([-0.26, 0.26]), z + np.array([-0.055, 0.055])
+    return surface(np.stack(np.broadcast_arrays(x, y[None, :], z[:, None]), axis=-1), PLATE, flip=rear)
+
+
+def wheel_mesh(radius: float, width: float, rim: Material, spokes: int, sections: int = 16) -> Mesh:
     """A wheel in its own frame: axle along y, outside at +y, ``spokes`` bright spokes (0 = a plain disc with holes)."""
-    inner, half = rim_share * radius, 0.5 * width
+    inner, half = 0.66 * radius, 0.5 * width
     tread = [(0.0, -half), (0.97 * radius, -half), (radius, -0.7 * half), (radius, 0.6 * half), (0.93 * radius, half)]
-    tyre = turned(np.array([*tread, (inner, half)]), TYRE)
-    lip = turned(np.array([(inner, half), (0.88 * inner, 0.3 * half)]), rim)
-    dark = turned(np.array([(0.88 * inner, 0.3 * half), (0.0, 0.3 * half)]), UNDERSIDE)
+    tyre = turned(np.array([*tread, (inner, half)]), TYRE, sections)
+    lip = turned(np.array([(inner, half), (0.88 * inner, 0.3 * half)]), rim, sections)
+    dark = turned(np.array([(0.88 * inner, 0.3 * half), (0.0, 0.3 * half)]), UNDERSIDE, sections)
     parts = [tyre, lip, dark, turned(np.array([(0.3 * inner, 0.75 * half), (0.0, 0.8 * half)]), rim, 8)]
     count, thickness = (spokes, 0.36 * inner * 5 / spokes) if spokes else (10, 0.42 * inner)
     reach = np.array([0.2, 0.92]) * inner
