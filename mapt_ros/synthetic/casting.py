@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mapt_ros.synthetic import people
+from mapt_ros.synthetic import cycles, heavy_vehicles, people
 from mapt_ros.synthetic.cars import car
 from mapt_ros.synthetic.scenarios import Scenario
 
@@ -18,7 +18,18 @@ class Casting:
 
     def vehicle(self, role: str):
         """A vehicle for a role: "parked", "moving" or "rider"."""
-        del role  # trucks, buses and riders follow
+        scenario = self._scenario
+        heavy, rider = {
+            "parked": (0.25 * scenario.heavy, 0.0),
+            "moving": (scenario.heavy, 0.5 * scenario.riders),
+            "rider": (0.0, 1.0),
+        }[role]
+        chance = self._random.random()
+        if chance < rider:
+            return cycles.rider(self._random)
+        if chance < rider + heavy:
+            bus = role == "moving" and self._random.random() < 0.35
+            return heavy_vehicles.bus(self._random) if bus else heavy_vehicles.truck(self._random)
         return car(self._alike(self._car_seed))
 
     def person(self):

@@ -4,17 +4,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-import cv2
 import numpy as np
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
 
 from mapt_ros.data.labels import decode_labels
-from mapt_ros.synthetic.mesh import pose
+from mapt_ros.synthetic.mesh import Mesh, pose
 from mapt_ros.synthetic.view import Camera
 from mapt_ros.synthetic.world import World
 
 _PERSON = 11
 _NEAREST = 0.3  # metres before the camera
-_SHIFT = 4  # cv2 draws on a grid of 1/16 pixel
 
 
 @dataclass(frozen=True)
@@ -80,25 +80,34 @@ def difficulty(worlds: Iterable[World]) -> Difficulty:
     )
 
 
-def outline(vertices: np.ndarray, faces: np.ndarray, camera: Camera, camera_pose: np.ndarray) -> np.ndarray:
-    """HxW bool: the pixels that a mesh (Nx3 vertices, Mx3 faces) would cover if nothing stood before it.
+def outline(mesh: Mesh, camera: Camera, camera_pose: np.ndarray) -> int:
+    """How many pixels a mesh would cover if nothing stood before it.
 
     Args:
         camera_pose: 4x4, of the ground point below the camera.
     """
-    eye = np.linalg.inv(camera_pose @ pose(0, 0, camera.mounting_height, pitch=camera.pitch))
-    ahead, left, up = (vertices @ eye[:3, :3].T + eye[:3, 3]).T
-    near = ahead < _NEAREST
-    depth = np.where(near, 1.0, ahead)
-    columns = camera.center[0] - camera.focal * left / depth
-    rows = camera.center[1] - camera.focal * up / depth
-    # Far outside the image the drawing's fixed-point numbers would overflow.
-    corners = np.clip(np.stack([columns, rows], axis=1), -2000, 4000)
-    triangles = np.round(corners[faces[~near[faces].any(axis=1)]] * (1 << _SHIFT)).astype(np.int32)
-    covered = np.zeros((camera.height, camera.width), np.uint8)
-    for triangle in triangles:
-        cv2.fillConvexPoly(covered, triangle, 1, shift=_SHIFT)
-    return covered > 0
+    eye = camera_pose @ pose(0, 0, camera.mounting_height, pitch=camera.pitch)
+    ahead, left, up = ((mesh.vertices - eye[:3, 3]) @ eye[:3, :3]).T
+    if ahead.max() < _NEAREST:
+        return 0
+    depth = np.maximum(ahead, _NEAREST)
+    columns, rows = camera.center[0] - camera.focal * left / depth, camera.center[1] - camera.focal * up / depth
+    x0, x1 = np.clip([np.floor(columns.min()), np.ceil(columns.max()) + 1], 0, camera.width).astype(int)
+    y0, y1 = np.clip([np.floor(rows.min()), np.ceil(rows.max()) + 1], 0, camera.height).astype(int)
+    if x0 == x1 or y0 == y1:
+        return 0
+    column, row = (axis.ravel() for axis in np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)))
+    rays = np.stack(
+        [np.ones(len(row)), (camera.center[0] - column) / camera.focal, (camera.center[1] - row) / camera.focal]
+    )
+    directions = np.ascontiguousarray((eye[:3, :3] @ rays).T, dtype=np.float32)
+    scene = EmbreeScene()
+    # Embree reads the triangles where they lie, so they must outlive the scene.
+    triangles = TriangleMesh(scene, mesh.vertices.astype(np.float32), mesh.faces)
+    origins = np.tile(eye[:3, 3].astype(np.float32), (len(row), 1))
+    covered = int((scene.run(origins, directions, query="OCCLUDED") >= 0).sum())
+    del scene, triangles
+    return covered
 
 
 def _sights(world: World) -> dict[int, list[_Sight]]:
@@ -109,18 +118,13 @@ def _sights(world: World) -> dict[int, list[_Sight]]:
         for piece in world.things(index):
             life = sights.setdefault(piece.track_id, [_Sight(0, 0, None)] * index)
             visible = track_ids == piece.track_id
-            whole = outline(piece.mesh.vertices, piece.mesh.faces, world.camera, world.poses[index])
             rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
             box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if len(rows) else None
-            # Drawing counts every pixel that is touched, so a thin rim of the outline is no sign of occlusion.
-            life.append(_Sight(int(visible.sum()), int(cv2.erode(whole.astype(np.uint8), _CROSS).sum()), box))
+            life.append(_Sight(int(visible.sum()), outline(piece.mesh, world.camera, world.poses[index]), box))
         for life in sights.values():
             if len(life) == index:
                 life.append(_Sight(0, 0, None))
     return sights
-
-
-_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
 def _life(sights: list[_Sight]) -> list[_Sight]:
