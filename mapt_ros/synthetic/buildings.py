@@ -187,13 +187,14 @@ def hall(width: float, depth: float, height: float, rng: np.random.Generator) ->
     sheet = rng.random() < 0.6
     tone = tone * rng.uniform(0.8, 1.2)
     if sheet:
-        wall = Material(tuple(tone), Texture.STRIPES, 0.25, tuple(tone * 0.88), seed=int(rng.integers(16)))
+        wall = Material(tuple(tone), Texture.FENCE, 0.25, tuple(tone * 0.86), seed=int(rng.integers(16)))
     else:
         texture = Texture.BRICK if tone[0] > 1.6 * tone[2] else Texture.CONCRETE
         wall = Material(tuple(tone), texture, 0.24 if texture is Texture.BRICK else 2.5, seed=int(rng.integers(16)))
     dark = Material((0.02, 0.025, 0.03), gloss=0.06, glass=True)
     frame = Material((0.25, 0.25, 0.26), Texture.PLAIN)
-    gate = Material(tuple(rng.uniform(0.15, 0.45) * np.array([1, 1, rng.uniform(0.9, 1.1)])), Texture.STRIPES, 0.4)
+    bright = rng.uniform(0.15, 0.45) * np.array([1, 1, rng.uniform(0.9, 1.1)])
+    gate = Material(tuple(bright), Texture.FENCE, 0.35, tuple(0.85 * bright))
     meshes = [boxes(np.array([0, 0, -1.0]), np.array([width, depth, height]), wall)]
     base = np.array([-0.04, -0.04, -1.0])
     meshes.append(boxes(base, np.array([width + 0.04, depth + 0.04, 0.45]), Material((0.28,) * 3, Texture.CONCRETE)))
@@ -225,7 +226,8 @@ def hall(width: float, depth: float, height: float, rng: np.random.Generator) ->
 def garage(rng: np.random.Generator) -> Mesh:
     """A single garage, 3 m wide and 6 m deep, placed like ``building``."""
     wall = Material((0.5 * rng.uniform(0.7, 1.2),) * 3, Texture.PLASTER, 1.0)
-    gate = Material(tuple(rng.uniform(0.2, 0.55) * np.array([1, 0.98, 0.94])), Texture.STRIPES, 0.2)
+    bright = rng.uniform(0.2, 0.55) * np.array([1, 0.98, 0.94])
+    gate = Material(tuple(bright), Texture.FENCE, 0.2, tuple(0.8 * bright))
     panel = [[(0.3, -0.02, 0.12), (2.7, -0.02, 0.12), (2.7, -0.02, 2.2), (0.3, -0.02, 2.2)]]
     roof = np.array([-0.1, -0.15, 2.5])
     return joined(

@@ -107,7 +107,7 @@ def draw_look(rng: np.random.Generator, modern: bool) -> Look:
     shutter = None
     if not modern and rng.random() < 0.3:
         color = _SHUTTERS[rng.integers(len(_SHUTTERS))]
-        shutter = Material(color, Texture.STRIPES, 0.1, tuple(0.7 * c for c in color))
+        shutter = Material(color, Texture.PLAIN)
     wide = rng.uniform(1.4, 2.4) if modern else rng.uniform(0.95, 1.25)
     window = (wide, rng.uniform(1.35, 1.6) if modern else rng.uniform(1.45, 1.95))
     return Look(
@@ -209,7 +209,7 @@ def _windows(x0, x1, z0, z1, look: Look, rich: bool, rng: np.random.Generator) -
     down = np.flatnonzero(rng.random(len(x0)) < look.blinds)
     if len(down):
         share = rng.uniform(0.15, 0.9, len(down))
-        blind = Material((0.5, 0.49, 0.46), Texture.STRIPES, 0.06, (0.4, 0.39, 0.37))
+        blind = Material((0.5, 0.49, 0.46), Texture.PLAIN)
         bottom = z1[down] - share * (z1 - z0)[down]
         meshes.append(_rectangles(x0[down], x1[down], bottom, z1[down], y - 0.05, blind))
     if not rich:
@@ -283,7 +283,7 @@ def _shops(width: float, top: float, look: Look, rng: np.random.Generator) -> li
             tall = z + 0.12 + rng.uniform(0.18, 0.3, len(letters))
             meshes.append(_rectangles(letters, letters + 0.18, z + 0.12, tall, -0.1, contrast))
         if rng.random() < 0.25:
-            awning = Material(tuple(color), Texture.STRIPES, 0.5, (0.55, 0.53, 0.48) if rng.random() < 0.5 else None)
+            awning = Material(tuple(color), Texture.FENCE, 0.3, (0.55, 0.53, 0.48) if rng.random() < 0.5 else None)
             x0, x1, z = left[k], right[k], head + 0.05
             cloth = [(x0, -0.4, z - 0.3), (x1, -0.4, z - 0.3), (x1, -0.05, z), (x0, -0.05, z)]
             flap = [(x0, -0.4, z - 0.5), (x1, -0.4, z - 0.5), (x1, -0.4, z - 0.3), (x0, -0.4, z - 0.3)]

@@ -88,7 +88,7 @@ def _courtyard(site: Site, street: Street, start: float, end: float) -> None:
     else:
         _hedge(site, line, rng.uniform(1.2, 2.0))
     for distance in np.arange(start + 2, end, 4.5):
-        _tree(site, street.frame(distance, rng.uniform(4, 9)), 0.45)
+        _tree(site, street.frame(distance, rng.uniform(4, 9)))
 
 
 def _clear(site: Site, line: np.ndarray, margin: float) -> bool:
@@ -109,9 +109,12 @@ def _hedge(site: Site, line: np.ndarray, height: float, detail: float = 0.7) -> 
             site.parts.add(VEGETATION, planted(plant, a[0], a[1], GRADE, yaw))
 
 
-def _tree(site: Site, base: np.ndarray, detail: float, size: float = 1.0) -> None:
+def _tree(site: Site, base: np.ndarray, size: float = 1.0) -> None:
+    """A tree if there is room; the nearer to a road, the finer."""
     point = base[:2, 3]
-    if site.layout.clearance(point[None])[0] > 0.5 and site.bare(point[None], 1.2)[0]:
+    clear = float(site.layout.clearance(point[None])[0])
+    if clear > 0.5 and site.bare(point[None], 1.2)[0]:
+        detail = 1.0 if clear < 3 else 0.4 if clear < 12 else 0.13
         site.nursery.tree(site.parts, float(point[0]), float(point[1]), GRADE, detail, size)
 
 
@@ -161,9 +164,9 @@ def _gardens(site: Site, street: Street) -> None:
                     _paved(site, box, 0.1, 2.9, -(place + 2.0), 0.0, drive)
         _bushes(site, middle @ pose(0, 0.8), lot, max(1.0, setback - 1.5), int(rng.integers(0, 4)))
         if rng.random() < 0.6:
-            _tree(site, middle @ pose(rng.uniform(1, lot - 1), rng.uniform(1.5, setback)), 0.45, 0.7)
+            _tree(site, middle @ pose(rng.uniform(1, lot - 1), rng.uniform(1.5, setback)), 0.7)
         for _ in range(int(rng.integers(1, 4))):
-            _tree(site, middle @ pose(rng.uniform(0, lot), rng.uniform(setback + 10, setback + 24)), 0.16, 0.95)
+            _tree(site, middle @ pose(rng.uniform(0, lot), rng.uniform(setback + 10, setback + 24)), 0.95)
         _boundary(site, street, distance, distance + lot, float(gate))
         distance += lot
 
@@ -206,11 +209,11 @@ def _estates(site: Site, street: Street) -> None:
             _put(site, base, Plan(width, depth, many, roof, shops, balconies, (True, True, False), _rich(street)))
         else:
             for x in np.arange(2.0, width, 6.0):
-                _tree(site, base @ pose(x + rng.uniform(-1.5, 1.5), rng.uniform(0, 10)), 0.45, 1.15)
+                _tree(site, base @ pose(x + rng.uniform(-1.5, 1.5), rng.uniform(0, 10)), 1.15)
         _bushes(site, base @ pose(0, -setback + 1.2), width, max(1.0, setback - 2), int(width / 7))
         for x in np.arange(3.0, width, 11.0):
             if rng.random() < 0.6 and setback > 6:
-                _tree(site, base @ pose(x, -rng.uniform(2.5, setback - 2)), 0.45)
+                _tree(site, base @ pose(x, -rng.uniform(2.5, setback - 2)))
         distance += width + float(rng.uniform(3.0, 14.0))
     if rng.random() < 0.4:
         line = street.line(4.0, street.length - 4.0, 0.8)
@@ -239,7 +242,7 @@ def _works(site: Site, street: Street) -> None:
                 _paved(site, base, 0.0, width, 0.3 - setback, 0.0, yard)
         else:
             for x in np.arange(2.0, width, 7.0):
-                _tree(site, street.frame(distance + x, rng.uniform(4, 14)), 0.45)
+                _tree(site, street.frame(distance + x, rng.uniform(4, 14)))
         a, b = distance + 0.5, distance + width - float(rng.uniform(4, 8))
         line = street.line(a, max(a + 2, b), 0.4)
         if _clear(site, line, 0.2):
@@ -251,7 +254,7 @@ def _works(site: Site, street: Street) -> None:
             elif kind == "hedge":
                 _hedge(site, line, rng.uniform(0.8, 1.8))
         if rng.random() < 0.5:
-            _tree(site, street.frame(distance + rng.uniform(0, width), rng.uniform(1.5, 3.5)), 0.45)
+            _tree(site, street.frame(distance + rng.uniform(0, width), rng.uniform(1.5, 3.5)))
         distance += width + float(rng.uniform(1.0, 9.0))
 
 
@@ -272,21 +275,21 @@ def _fields(site: Site, street: Street) -> None:
                 roof = str(rng.choice(["ridge", "gable", "hip"]))
                 _put(site, base, Plan(width, depth, int(rng.integers(1, 3)), roof, rich=_rich(street)))
             for _ in range(5):
-                _tree(site, street.frame(rng.uniform(distance, end), rng.uniform(3, 25)), 0.45)
+                _tree(site, street.frame(rng.uniform(distance, end), rng.uniform(3, 25)))
             line = street.line(distance + 1, end - 5, 0.5)
             if rng.random() < 0.6 and stretch > 10 and _clear(site, line, 0.3):
                 site.parts.add(FENCE, railing(line, 1.1, int(rng.choice([0, 1, 2])), rng))
         elif kind in ("row", "hedge"):
             for place in np.arange(distance + 3, end, rng.uniform(7, 11)):
-                _tree(site, street.frame(place, 2.2), 1.0)
+                _tree(site, street.frame(place, 2.2))
             if kind == "hedge":
                 line = street.line(distance, end, 1.8)
                 if _clear(site, line, 1.2):
                     _hedge(site, line, rng.uniform(1.0, 2.2))
         else:
-            trees = {"grove": 0.5, "scrub": 0.14, "open": 0.05}[kind]
+            trees = {"grove": 0.3, "scrub": 0.1, "open": 0.04}[kind]
             for _ in range(int(trees * stretch)):
-                _tree(site, street.frame(rng.uniform(distance, end), 3.0 + rng.exponential(7.0)), 0.45, 1.1)
+                _tree(site, street.frame(rng.uniform(distance, end), 3.0 + rng.exponential(7.0)), 1.1)
             count = int(stretch * {"grove": 0.2, "scrub": 0.5, "open": 0.08}[kind])
             middle = street.frame(distance, 0.0) if street.front.side > 0 else street.frame(end, 0.0)
             _bushes(site, middle @ pose(0, 1.5), stretch, 5.0, count)

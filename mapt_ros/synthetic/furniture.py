@@ -93,7 +93,7 @@ def railing(line: np.ndarray, height: float, kind: int, rng: np.random.Generator
         return joined([posts(stands, height + 0.03, 0.035, green), bars, *wires[::2]])
     if kind == 3:
         tone = np.array([(0.2, 0.12, 0.07), (0.3, 0.24, 0.17), (0.3, 0.3, 0.29)][rng.integers(3)])
-        boards = Material(tuple(tone), Texture.STRIPES, 0.14, tuple(0.7 * tone))
+        boards = Material(tuple(tone), Texture.FENCE, 0.14, tuple(0.6 * tone))
         s = np.linspace(0, along[-1], max(2, int(along[-1] / 2) + 1))
         width = s[1] - s[0]
         return joined(

@@ -8,11 +8,12 @@ from mapt_ros.synthetic.shapes import Parts, quads, triangles, tubes, with_rest
 VEGETATION = 8
 
 GREENS = (
-    (0.075, 0.125, 0.028),
-    (0.055, 0.1, 0.03),
-    (0.1, 0.14, 0.035),
-    (0.045, 0.085, 0.03),
-    (0.13, 0.14, 0.04),
+    (0.1, 0.15, 0.035),
+    (0.08, 0.13, 0.04),
+    (0.13, 0.165, 0.045),
+    (0.065, 0.105, 0.04),
+    (0.16, 0.165, 0.05),
+    (0.17, 0.13, 0.045),
 )
 _BARKS = ((0.1, 0.08, 0.06), (0.16, 0.14, 0.12), (0.07, 0.055, 0.045))
 
@@ -20,7 +21,7 @@ _BARKS = ((0.1, 0.08, 0.06), (0.16, 0.14, 0.12), (0.07, 0.055, 0.045))
 def leaves(rng: np.random.Generator) -> Material:
     """Some tree's foliage."""
     color = np.array(GREENS[rng.integers(len(GREENS))]) * rng.uniform(0.8, 1.25)
-    return Material(tuple(color), Texture.LEAVES, 0.6, tuple(color * 0.45), seed=int(rng.integers(64)))
+    return Material(tuple(color), Texture.LEAVES, 1.1, tuple(color * 0.55), seed=int(rng.integers(64)))
 
 
 def foliage(centers: np.ndarray, radii: np.ndarray, count: int, size: float, rng: np.random.Generator) -> np.ndarray:
@@ -57,8 +58,8 @@ def tree(height: float, spread: float, detail: float, rng: np.random.Generator, 
         [np.cos(golden) * out, np.sin(golden) * out, trunk + (height - trunk) * (0.1 + 0.78 * level)], axis=1
     )
     radii = spread * rng.uniform(0.34, 0.55, (blobs, 1)) * np.array([1, 1, 0.85])
-    count = int(900 * detail * (0.5 + 0.1 * height))
-    size = 0.23 * spread**0.5 * detail**-0.4
+    count = int(460 * detail * (0.5 + 0.1 * height)) + 20
+    size = 0.36 * spread**0.5 * detail**-0.36
     crown = triangles(foliage(centers, radii, count, size, rng), leaves(rng))
     bark = Material(_BARKS[rng.integers(len(_BARKS))], Texture.BARK, 0.3, seed=int(rng.integers(64)))
     thick = 0.018 * height + 0.04
@@ -82,7 +83,7 @@ def bush(size: np.ndarray, detail: float, rng: np.random.Generator) -> Mesh:
         0.6, 1.0, (blobs, 1)
     )
     area = size[0] * size[1] + 2 * size[2] * (size[0] + size[1])
-    return triangles(foliage(centers, radii, int(28 * detail * area) + 20, 0.19 * detail**-0.4, rng), leaves(rng))
+    return triangles(foliage(centers, radii, int(17 * detail * area) + 14, 0.27 * detail**-0.4, rng), leaves(rng))
 
 
 def hedge(length: float, height: float, width: float, detail: float, rng: np.random.Generator) -> Mesh:
@@ -101,14 +102,16 @@ def hedge(length: float, height: float, width: float, detail: float, rng: np.ran
     sides = [np.stack([ring[k, :-1], ring[k, 1:], ring[k + 1, 1:], ring[k + 1, :-1]], axis=1) for k in range(3)]
     ends = np.stack([ring[[3, 0, 0, 0], 0] * 0 + ring[[3, 2, 1, 0], 0][::1], ring[[0, 1, 2, 3], -1]])
     green = leaves(rng)
-    core = quads(np.concatenate([*sides, ends]), green)
-    clumps = int(14 * detail * length * (2 * height + width))
+    # The core is opaque: leaves have gaps between them.
+    inner = Material(tuple(0.55 * c for c in green.color), Texture.GRASS, 0.3, seed=green.seed)
+    core = quads(np.concatenate([*sides, ends]), inner)
+    clumps = int(11 * detail * length * (2 * height + width))
     corner = np.array([length, width, height])
     place = rng.uniform(0, 1, (clumps, 3)) * corner - np.array([0, width / 2, 0])
     face = rng.choice(3, clumps, p=np.array([height, height, width]) / (2 * height + width))
     place[face == 0, 1], place[face == 1, 1], place[face == 2, 2] = -width / 2, width / 2, height * 0.97
     out = np.select([face[:, None] == 0, face[:, None] == 1], [(0, -1.0, 0), (0, 1.0, 0)], (0, 0, 1.0))
-    corners = foliage(place, np.full((clumps, 3), 0.05), clumps, 0.13 * detail**-0.3, rng) + 0 * out[:, None]
+    corners = foliage(place, np.full((clumps, 3), 0.05), clumps, 0.19 * detail**-0.3, rng) + 0 * out[:, None]
     return joined([core, triangles(corners, green)])
 
 
@@ -135,7 +138,7 @@ class Nursery:
         rng = self._rng
         kind = int(rng.integers(len(self._shapes))) if kind < 0 else kind % len(self._shapes)
         height, share, slim = self._shapes[kind]
-        detail = float(min((1.0, 0.45, 0.16, 0.08), key=lambda level: abs(np.log(level / detail))))
+        detail = float(min((1.0, 0.4, 0.13), key=lambda level: abs(np.log(level / detail))))
         if (kind, detail) not in self._grown:
             spread = height * share * (0.55 if slim else 1.0)
             self._grown[kind, detail] = tree(

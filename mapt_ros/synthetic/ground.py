@@ -34,12 +34,12 @@ def ground(layout: Layout, rng: np.random.Generator) -> Parts:
         _arm_markings(parts, layout, junction, paint, rng)
     _main_markings(parts, layout, paint, rng)
     stone = _sidewalk_materials(rng)
-    grass = _grass(layout.town.style, rng)
+    grass = _grass(rng)
     for line in layout.kerb_lines():
         _apron(parts, line, asphalt)
         _sidewalk(parts, line, *stone)
         _verge(parts, layout, line, grass)
-    parts.add(TERRAIN, _land(layout, grass, rng))
+    parts.add(TERRAIN, _land(layout, grass))
     return parts
 
 
@@ -54,9 +54,9 @@ def _sidewalk_materials(rng: np.random.Generator) -> tuple[Material, Material]:
     return Material((light * 1.25,) * 3, Texture.CONCRETE, 1.0, seed=int(rng.integers(1000))), slabs
 
 
-def _grass(style: str, rng: np.random.Generator) -> Material:
-    dry = rng.uniform(0, 1)
-    color = (1 - dry) * np.array([0.065, 0.115, 0.03]) + dry * np.array([0.16, 0.16, 0.06])
+def _grass(rng: np.random.Generator) -> Material:
+    dry = rng.uniform(0, 1) ** 1.5
+    color = (1 - dry) * np.array([0.075, 0.115, 0.038]) + dry * np.array([0.19, 0.175, 0.085])
     return Material(tuple(color), Texture.GRASS, 1.0, tuple(color * 0.6), seed=int(rng.integers(1000)))
 
 
@@ -270,7 +270,12 @@ def _verge(parts: Parts, layout: Layout, line: KerbLine, grass: Material) -> Non
         parts.add(TERRAIN, quads(_band(line, rows[k], rows[k + 1], keep), grass))
 
 
-def _land(layout: Layout, grass: Material, rng: np.random.Generator) -> Mesh:
+def hill_height(away: np.ndarray) -> np.ndarray:
+    """Height of the land ``away`` metres from the roads."""
+    return 0.1 + 0.025 * np.maximum(away - 60.0, 0)
+
+
+def _land(layout: Layout, grass: Material) -> Mesh:
     """The far land as a coarse height field that passes below everything near the roads."""
     places = np.concatenate([np.stack(stretch.samples[1:3], axis=1) for stretch in layout.stretches])
     low, high = places.min(axis=0) - _LAND, places.max(axis=0) + _LAND
@@ -278,7 +283,7 @@ def _land(layout: Layout, grass: Material, rng: np.random.Generator) -> Mesh:
     x, y = np.meshgrid(low[0] + _CELL * np.arange(nx), low[1] + _CELL * np.arange(ny), indexing="ij")
     points = np.stack([x.ravel(), y.ravel()], axis=1)
     away = layout.clearance(points)
-    z = np.where(away < 20.0, -1.0, 0.1 + 0.03 * np.maximum(away - 50.0, 0) * rng.uniform(0.3, 1.5))
+    z = np.where(away < 20.0, -1.0, hill_height(away))
     index = np.arange(nx * ny).reshape(nx, ny)
     corners = np.stack([index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]], axis=-1).reshape(-1, 4)
     faces = corners[:, [(0, 1, 2), (0, 2, 3)]].reshape(-1, 3)

@@ -20,7 +20,9 @@ class Site:
     parts: Parts
     rng: np.random.Generator
     nursery: Nursery
-    _taken: list[np.ndarray] = field(default_factory=list)
+    _taken: "_Rectangles" = field(
+        default_factory=lambda: _Rectangles(np.zeros((0, 2)), np.zeros((0, 2, 2)), np.zeros((0, 2)))
+    )
 
     def free(self, base: np.ndarray, width: float, depth: float, clear: float = -0.05, overlap: float = 0.0) -> bool:
         """Whether a rectangle [0, width] x [0, depth] in a frame (4x4) keeps ``clear`` metres from all roads and
@@ -31,41 +33,49 @@ class Site:
         points = np.stack([x.ravel(), y.ravel()], axis=1) @ base[:2, :2].T + base[:2, 3]
         if self.layout.clearance(points).min() < clear:
             return False
-        corners = _corners(base, width, depth, overlap)
-        return not any(_overlap(corners, other) for other in self._taken)
+        return not self._overlaps(_Rectangles.of(base, width, depth, overlap))
 
     def take(self, base: np.ndarray, width: float, depth: float) -> None:
         """Takes the rectangle."""
-        self._taken.append(_corners(base, width, depth, 0.0))
+        self._taken = self._taken.followed_by(_Rectangles.of(base, width, depth, 0.0))
 
     def bare(self, points: np.ndarray, margin: float) -> np.ndarray:
         """N bool: which Nx2 points lie ``margin`` metres or more outside everything taken."""
-        result = np.ones(len(points), dtype=bool)
-        for corners in self._taken:
-            center = corners.mean(axis=0)
-            near = np.linalg.norm(points - center, axis=1) < np.linalg.norm(corners[0] - center) + margin
-            u, v = corners[1] - corners[0], corners[3] - corners[0]
-            lu, lv = np.linalg.norm(u), np.linalg.norm(v)
-            offset = points[near] - corners[0]
-            a, b = offset @ u / lu, offset @ v / lv
-            result[near] &= ~((a > -margin) & (a < lu + margin) & (b > -margin) & (b < lv + margin))
-        return result
+        taken = self._taken
+        offset = points[:, None] - taken.centers
+        across = np.abs(np.einsum("nkd,kad->nka", offset, taken.axes))
+        return ~(across < taken.halves + margin).all(axis=2).any(axis=1)
+
+    def _overlaps(self, one: "_Rectangles") -> bool:
+        """Whether a rectangle overlaps any that is taken (separating axes)."""
+        taken = self._taken
+        offset = taken.centers - one.centers
+        apart = np.zeros(len(offset), dtype=bool)
+        for axes in (np.broadcast_to(one.axes, taken.axes.shape), taken.axes):
+            reach = np.abs(np.einsum("kad,kbd->kab", axes, np.broadcast_to(one.axes, axes.shape))) @ one.halves[0]
+            reach += np.einsum("kab,kb->ka", np.abs(np.einsum("kad,kbd->kab", axes, taken.axes)), taken.halves)
+            apart |= (np.abs(np.einsum("kad,kd->ka", axes, offset)) >= reach).any(axis=1)
+        return not apart.all()
 
 
-def _corners(base: np.ndarray, width: float, depth: float, inset: float) -> np.ndarray:
-    inset = min(inset, 0.3 * width, 0.3 * depth)
-    local = np.array([(inset, inset), (width - inset, inset), (width - inset, depth - inset), (inset, depth - inset)])
-    return local @ base[:2, :2].T + base[:2, 3]
+@dataclass(frozen=True)
+class _Rectangles:
+    """K rectangles on the ground: Kx2 centers, Kx2x2 unit axes (rows), Kx2 half sizes."""
 
+    centers: np.ndarray
+    axes: np.ndarray
+    halves: np.ndarray
 
-def _overlap(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two rectangles overlap (separating axes)."""
-    for corners in (a, b):
-        for axis in (corners[1] - corners[0], corners[3] - corners[0]):
-            pa, pb = a @ axis, b @ axis
-            if pa.max() <= pb.min() or pb.max() <= pa.min():
-                return False
-    return True
+    @staticmethod
+    def of(base: np.ndarray, width: float, depth: float, inset: float) -> "_Rectangles":
+        """[0, width] x [0, depth] in a frame, made smaller by ``inset`` on all sides."""
+        half = 0.5 * np.array([width, depth])
+        center = base[:2, :2] @ half + base[:2, 3]
+        return _Rectangles(center[None], base[:2, :2].T[None], np.maximum(half - inset, 0.4 * half)[None])
+
+    def followed_by(self, other: "_Rectangles") -> "_Rectangles":
+        """Both, one after the other."""
+        return _Rectangles(*(np.concatenate([getattr(self, n), getattr(other, n)]) for n in self.__dataclass_fields__))
 
 
 class Street:

@@ -4,13 +4,14 @@ import numpy as np
 
 from mapt_ros.synthetic.buildings import BUILDING, Plan, building
 from mapt_ros.synthetic.greenery import VEGETATION, foliage, leaves
+from mapt_ros.synthetic.ground import hill_height
 from mapt_ros.synthetic.layout import Stretch
 from mapt_ros.synthetic.lots import GRADE, Site
 from mapt_ros.synthetic.mesh import Material, Texture, pose
 from mapt_ros.synthetic.shapes import quads, triangles
 
 _HOUSES = {"urban": 26, "suburb": 26, "avenue": 16, "industrial": 12, "country": 5}
-_TREES = {"urban": 50, "suburb": 110, "avenue": 110, "industrial": 80, "country": 190}
+_TREES = {"urban": 40, "suburb": 80, "avenue": 80, "industrial": 70, "country": 120}
 
 
 def behind(site: Site) -> None:
@@ -93,13 +94,14 @@ def horizon(site: Site) -> None:
         )
         top = np.maximum(top, 0.4 * tall)
         green = leaves(rng)
-        dark = Material(tuple(0.6 * c for c in green.color), Texture.LEAVES, 1.5, seed=3)
-        blobs = np.concatenate([line, 0.55 * top[:, None]], axis=1)
+        dark = Material(tuple(0.5 * c for c in green.color), Texture.GRASS, 2.5, seed=3)
+        grade = hill_height(site.layout.clearance(line))[:, None]
+        blobs = np.concatenate([line, grade + 0.55 * top[:, None]], axis=1)
         radii = np.stack([np.full(len(line), size), np.full(len(line), size), 0.5 * top], axis=1)
         site.parts.add(VEGETATION, triangles(foliage(blobs, radii, 6 * len(line), 0.55 * size, rng), green))
         near = np.linalg.norm(np.roll(line, -1, axis=0) - line, axis=1) < 3 * size
         bottom = np.concatenate([line, np.full((len(line), 1), -2.0)], axis=1)
-        upper = np.concatenate([line, 0.7 * top[:, None]], axis=1)
+        upper = np.concatenate([line, grade + 0.75 * top[:, None]], axis=1)
         wall = np.stack([bottom, np.roll(bottom, -1, axis=0), np.roll(upper, -1, axis=0), upper], axis=1)[near]
         site.parts.add(VEGETATION, quads(wall[:, ::-1], dark))
 
