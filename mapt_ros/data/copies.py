@@ -58,9 +58,11 @@ def copy_small_instances(
         return frames
     canvases = [_Canvas(image.copy(), labels.copy(), a) for (image, labels), a in zip(frames, areas, strict=True)]
     fresh_id = 1 + max(label % LABEL_DIVISOR for a in areas for label in a)
-    for label in rng.permutation(small)[:count].tolist():
-        if _copy(canvases, label, label - label % LABEL_DIVISOR + fresh_id, rng):
-            fresh_id += 1
+    copied = 0
+    for label in rng.permutation(small).tolist():
+        copied += _copy(canvases, label, label - label % LABEL_DIVISOR + fresh_id + copied, rng)
+        if copied == count:
+            break
     return [(canvas.image, canvas.labels) for canvas in canvases]
 
 
@@ -70,14 +72,10 @@ def _copy(canvases: list[_Canvas], label: int, new_label: int, rng: np.random.Ge
     cutouts = [_cut_out(canvas.labels, label) for canvas in having]
     if not _is_whole(having[-1].labels, cutouts[-1]):
         return False
-    width = having[-1].labels.shape[1]
-    leftmost, rightmost = -min(c.columns.start for c in cutouts), width - max(c.columns.stop for c in cutouts)
-    ground = _ground(having[-1].labels, cutouts[-1], 0)
-    if ground is None:
-        return False
-    for offset in rng.integers(leftmost, rightmost + 1, _TRIES).tolist():
-        if _ground(having[-1].labels, cutouts[-1], offset) != ground:
-            continue
+    offsets = _offsets(having[-1].labels, cutouts[-1])
+    leftmost, past = min(c.columns.start for c in cutouts), max(c.columns.stop for c in cutouts)
+    offsets = offsets[(offsets >= -leftmost) & (offsets <= having[-1].labels.shape[1] - past)]
+    for offset in rng.permutation(offsets)[:_TRIES].tolist():
         masks = [_visible(canvas, cutout, offset) for canvas, cutout in zip(having, cutouts, strict=True)]
         if all(mask is not None for mask in masks):
             for canvas, cutout, mask in zip(having, cutouts, masks, strict=True):
@@ -100,22 +98,32 @@ def _cut_out(labels: np.ndarray, label: int) -> _Cutout:
 
 
 def _is_whole(labels: np.ndarray, cutout: _Cutout) -> bool:
-    """Neither cut by the frame's edge nor next to another instance, which may hide a part of it."""
+    """Neither cut by the frame's edge nor next to a nearer instance, which may hide a part of it."""
     rows, columns = cutout.rows, cutout.columns
     if min(rows.start, columns.start) == 0 or rows.stop == labels.shape[0] or columns.stop == labels.shape[1]:
         return False
     around = labels[rows.start - 1 : rows.stop + 1, columns.start - 1 : columns.stop + 1]
     mask = np.pad(cutout.mask, 1)
     ring = cv2.dilate(mask.view(np.uint8), np.ones((3, 3), np.uint8)).astype(bool) & ~mask
-    return not is_instance(around[ring]).any()
+    beside = np.unique(around[ring & is_instance(around)]).tolist()
+    return not any(_is_nearer(labels, other, cutout) for other in beside)
 
 
-def _ground(labels: np.ndarray, cutout: _Cutout, offset: int) -> int | None:
-    """The label of most pixels right below the shifted box; None where that is no stuff."""
-    rows, columns = cutout.shifted(offset)
-    found, counts = np.unique(labels[rows.stop, columns], return_counts=True)
-    most = int(found[counts.argmax()])
-    return most if most >= 0 and most % LABEL_DIVISOR == 0 else None
+def _is_nearer(labels: np.ndarray, other: int, cutout: _Cutout) -> bool:
+    """On level ground, what reaches further down is nearer."""
+    return _cut_out(labels, other).rows.stop > cutout.rows.stop
+
+
+def _offsets(labels: np.ndarray, cutout: _Cutout) -> np.ndarray:
+    """Shifts along x that put the box above the stuff that it stands on, by more than half of its width; may be none."""
+    beneath = labels[cutout.rows.stop]
+    found, counts = np.unique(beneath[cutout.columns], return_counts=True)
+    ground = found[counts.argmax()]
+    if ground < 0 or is_instance(ground):
+        return np.empty(0, np.int64)
+    width = cutout.columns.stop - cutout.columns.start
+    before = np.concatenate([[0], np.cumsum(beneath == ground)])  # columns of that ground left of each column
+    return np.flatnonzero(before[width:] - before[:-width] > width / 2) - cutout.columns.start
 
 
 def _visible(canvas: _Canvas, cutout: _Cutout, offset: int) -> np.ndarray | None:
@@ -125,7 +133,7 @@ def _visible(canvas: _Canvas, cutout: _Cutout, offset: int) -> np.ndarray | None
     mask = cutout.mask.copy()
     covered = []
     for other in np.unique(there[mask & is_instance(there)]).tolist():
-        if _cut_out(canvas.labels, other).rows.stop > cutout.rows.stop:
+        if _is_nearer(canvas.labels, other, cutout):
             mask &= there != other
         else:
             covered.append(other)

@@ -108,6 +108,12 @@ def test_a_copy_stands_on_what_its_original_stands_on():
         assert not len(columns) or columns[0] <= 55  # most of its width is above road
 
 
+def test_what_stands_in_front_of_a_farther_instance_is_copied():
+    frames = [scene((PERSON + 2, 8, 18, 12, 14), (CAR + 1, 20, 20, 6, 10))]
+    results = [copy_small_instances(frames, 1, (40, 100), np.random.default_rng(seed)) for seed in SEEDS]
+    assert any(CAR + 3 in labels for ((_, labels),) in results)
+
+
 @pytest.mark.parametrize(
     "boxes",
     [
