@@ -132,6 +132,13 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, model: nn.Module, checkp
             optimiser.state[parameter][key] = value.to(parameter.device)
 
 
+def seed_random(seed: int) -> None:
+    """Seeds torch's, NumPy's and Python's global generators."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+
+
 def random_state() -> tuple[dict[str, Tensor], dict]:
     """The states of torch's, NumPy's and Python's global generators: tensors, and JSON values."""
     tensors = {"torch": torch.get_rng_state()}

@@ -177,7 +177,7 @@ def batches(samples: Samples, stage: Stage, first: int, rank: int, world: int, w
         batch_sampler=numbers,
         num_workers=workers,
         collate_fn=_Collate(samples.classes),
-        pin_memory=False,
+        generator=torch.Generator(),  # or beginning to read would draw from the global one, in resumed runs once more
     )
     for batch in loader:
         if isinstance(batch, InputError):

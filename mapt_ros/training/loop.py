@@ -87,7 +87,7 @@ class Trainer:
         self.samples = [self._samples(index) for index in range(len(recipe.stages))]
         checkpoint = self._checkpoint(resume)
 
-        torch.manual_seed(recipe.seed)
+        checkpoints.seed_random(recipe.seed)
         self.model = self._network(init, random=checkpoint is not None)
         self.model = self.model.to(processes.device, memory_format=torch.channels_last)  # faster on CPUs and GPUs
         if recipe.batch_norm == "synced":
