@@ -18,7 +18,7 @@ from mapt_ros.synthetic.view import Camera, RenderedFrame, Sensor, Weather
 SKY = 10  # KITTI-STEP's class id
 _BRIGHTEST = np.float32(8)  # light above this is cut before pixels are averaged
 # Where an edge pixel is looked at besides its centre, in pixels.
-_SUBPIXELS = np.array([(0.35, 0.13), (-0.29, 0.24), (-0.06, -0.37)], dtype=np.float32)
+_SUBPIXELS = np.array([(0.31, 0.23), (-0.27, -0.29)], dtype=np.float32)
 
 
 class Renderer:

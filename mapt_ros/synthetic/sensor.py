@@ -1,11 +1,13 @@
 """From light to an 8-bit picture: motion, optics, exposure, noise, tone curve, compression."""
 
+from functools import cache
+
 import cv2
 import numpy as np
 
 from mapt_ros.synthetic.view import Camera, Sensor
 
-_BLUR_STEPS = 6  # pictures averaged for motion blur
+_BLUR_STEPS = 4  # pictures averaged for motion blur
 _LONGEST_BLUR = 12.0  # pixels
 _FULL_WELL = 7000.0  # electrons at white, for shot noise
 
@@ -53,14 +55,18 @@ def _smeared(light: np.ndarray, flow: np.ndarray, shutter: float) -> np.ndarray:
     return total / _BLUR_STEPS
 
 
-def tone_curve(light: np.ndarray, contrast: float) -> np.ndarray:
-    """0 to 1 in 8-bit terms for light of 0 and more; white clips at once, as in a machine-vision camera.
+_LIGHT_STEPS = 8191  # in which light is counted before the tone curve
+
+
+@cache
+def tone_curve(contrast: float) -> np.ndarray:
+    """8-bit values of 0 ... _LIGHT_STEPS steps of light, uint8; white clips at once, as in a machine-vision camera.
 
     ``contrast`` 1 is sRGB's curve; more deepens the shadows.
     """
-    clipped = np.clip(light, 0, 1)
-    encoded = np.where(clipped <= 0.0031308, 12.92 * clipped, 1.055 * clipped ** np.float32(1 / 2.4) - 0.055)
-    return encoded ** np.float32(contrast) if contrast != 1 else encoded
+    light = np.linspace(0, 1, _LIGHT_STEPS + 1)
+    encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.round(encoded**contrast * 255).astype(np.uint8)
 
 
 def develop(light: np.ndarray, sensor: Sensor, noise_seed: int, flow: np.ndarray | None = None) -> np.ndarray:
@@ -89,14 +95,15 @@ def develop(light: np.ndarray, sensor: Sensor, noise_seed: int, flow: np.ndarray
         x, y = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)[:, None]
         reach = (x * x * width**2 + y * y * height**2) / (width**2 + height**2)
         light = light * (1 - np.float32(sensor.vignette) * reach)[..., None]
-    light = np.clip(light, 0, 1)
+    light = np.minimum(light, 1)
     rng = np.random.default_rng(noise_seed)
     if sensor.noise > 0:
         # Read noise is given in 8-bit steps of a linear scale; shot noise grows with the root of the light.
         grain = rng.standard_normal(light.shape, dtype=np.float32)
         read = np.float32(sensor.noise / 255 / 4)
         light = light + grain * np.sqrt(light / np.float32(_FULL_WELL) * np.float32(sensor.noise) + read * read)
-    picture = np.clip(tone_curve(light, sensor.contrast) * 255 + 0.5, 0, 255).astype(np.uint8)
+    steps = np.clip(light * np.float32(_LIGHT_STEPS) + np.float32(0.5), 0, _LIGHT_STEPS).astype(np.uint16)
+    picture = tone_curve(sensor.contrast).take(steps)
     if sensor.jpeg_quality is not None:
         _, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, sensor.jpeg_quality])
         picture = np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])

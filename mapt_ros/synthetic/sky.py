@@ -40,7 +40,7 @@ class Sky:
         )
         self.zenith = (tint * strength * (0.75 + 0.25 * grey) * adapted).astype(np.float32)
         pale = 0.2 * tint + 0.8 * np.array([0.98, 1.0, 1.02], np.float32)
-        self.horizon = (pale * (0.42 + 0.33 * grey) * adapted).astype(np.float32)
+        self.horizon = (pale * (0.5 + 0.3 * grey) * adapted).astype(np.float32)
         self._glow = (color * weather.sun * adapted).astype(np.float32)
 
     def radiance(self, directions: np.ndarray) -> np.ndarray:

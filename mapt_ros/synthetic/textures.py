@@ -8,6 +8,7 @@ from mapt_ros.synthetic.mesh import Texture
 from mapt_ros.synthetic.tiles import SIZE, TILES, leaf_cover, smooth_noise
 
 _NUMBER = {texture: number for number, texture in enumerate(Texture)}
+_SEAMLESS = np.array([texture in (Texture.PLAIN, Texture.CLOTH) for texture in Texture])
 _LEVELS = SIZE.bit_length()
 
 
@@ -79,14 +80,23 @@ def noise(places: np.ndarray, footprint: np.ndarray, seed: np.ndarray | int = 0)
     return _noise_tiles().at(0, places[:, 0] * part + shift_x, places[:, 1] * part + shift_y, footprint * part)
 
 
-def surface_coordinates(rest: np.ndarray, rest_normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where a place lies on its surface: N metres across and N metres up (of level surfaces: x and y at rest)."""
+def surface_coordinates(
+    rest: np.ndarray, rest_normal: np.ndarray, seamless: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where a place lies on its surface: N metres across and N metres up (of level surfaces: x and y at rest).
+
+    Where ``seamless`` (N bool) the pattern does not follow the surface but is cut out of space, so that it has no seams
+    between the triangles of a rounded body.
+    """
     nx, ny, nz = rest_normal.T
     x, y, z = rest.T
     flat = np.maximum(np.hypot(nx, ny), np.float32(1e-6))
     level = np.abs(nz) > 0.8
     across = np.where(level, x, (y * nx - x * ny) / flat)
-    return across, np.where(level, y, z / np.maximum(flat, np.float32(0.3)))
+    up = np.where(level, y, z / np.maximum(flat, np.float32(0.3)))
+    slanted = np.float32(0.6) * x - np.float32(0.8) * y
+    across = np.where(seamless, np.float32(0.8) * x + np.float32(0.6) * y, across)
+    return across, np.where(seamless, np.float32(0.8) * z + np.float32(0.6) * slanted, up)
 
 
 def surface_colors(
@@ -103,8 +113,8 @@ def surface_colors(
     Returns:
         Nx3 float32 albedo, and N float32, the share of window panes in it (they mirror).
     """
-    across, up = surface_coordinates(rest, rest_normal)
     kind, scale, seed = table[:, 6].astype(np.int32), table[:, 7], table[:, 11]
+    across, up = surface_coordinates(rest, rest_normal, _SEAMLESS[kind])
     facts = _facts()[kind]
     width, height = facts[:, 0] * scale, facts[:, 1] * scale
     shift = seed * np.float32(0.618)
@@ -132,7 +142,7 @@ def leaf_gaps(table: np.ndarray, rest: np.ndarray, rest_normal: np.ndarray, foot
 
     From afar, where a pixel covers many leaves, there are none.
     """
-    across, up = surface_coordinates(rest, rest_normal)
+    across, up = surface_coordinates(rest, rest_normal, np.zeros(len(rest), dtype=bool))
     width = TILES[Texture.LEAVES].units[0] * table[:, 7]
     shift = table[:, 11] * np.float32(0.618)
     return _leaf_tiles().at(0, across / width + shift, up / width + shift, footprint / width) < 0.5

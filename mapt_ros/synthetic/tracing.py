@@ -13,6 +13,7 @@ from mapt_ros.synthetic.textures import leaf_gaps
 
 FAR = np.float32(1e6)  # metres; where rays end
 _LEAF_LAYERS = 3  # leaves a ray may pass between before the next one stops it
+_LEAF_SIZE = 0.12  # metres; where a pixel covers more, gaps between leaves are closed
 TEXTURE_INDEX = {texture: index for index, texture in enumerate(Texture)}
 
 
@@ -134,7 +135,8 @@ class TracedScene:
         self._smooth = np.concatenate([m.smooth for m in meshes])
         self._vertex_normals = self._smoothed_normals()
         self._scene = EmbreeScene(device)
-        self._geometry = TriangleMesh(self._scene, self._vertices, self._faces)  # kept alive as long as the scene
+        # Corner by corner is the form that embreex copies fastest. The geometry is kept alive as long as the scene.
+        self._geometry = TriangleMesh(self._scene, self._vertices.take(self._faces, axis=0))
 
     def _smoothed_normals(self) -> np.ndarray | None:
         """Vx3 float32, the vertices' mean normals over their smooth faces, weighted by area."""
@@ -230,7 +232,8 @@ class Tracer:
 
     def _pass_leaves(self, sight: Sight, origin: np.ndarray, directions: np.ndarray, pixel: float) -> None:
         """Lets rays go on through the gaps between the leaves of a foliage triangle."""
-        rows = np.flatnonzero((sight.face >= 0) & self._leafy_face[sight.face])
+        near = sight.distance < _LEAF_SIZE / pixel
+        rows = np.flatnonzero(near & (sight.face >= 0) & self._leafy_face[sight.face])
         for _ in range(_LEAF_LAYERS):
             here = sight.rows(rows)
             rest, rest_normal = self.static.rest_places(here)

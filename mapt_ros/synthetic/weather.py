@@ -69,7 +69,7 @@ def random_sensor(rng: np.random.Generator) -> Sensor:
     green = rng.normal(0.01, 0.01) if kitti else rng.normal(0, 0.025)
     quality = None if rng.random() < (0.7 if kitti else 0.4) else int(rng.integers(45, 96))
     return Sensor(
-        exposure=float(np.exp(rng.normal(0.75, 0.22) if kitti else rng.normal(0.55, 0.4))),
+        exposure=float(np.exp(rng.normal(0.8, 0.22) if kitti else rng.normal(0.55, 0.4))),
         contrast=float(rng.uniform(1.15, 1.5) if kitti else rng.uniform(0.85, 1.5)),
         white_balance=(float(1 - cool), float(1 + green), float(1 + cool)),
         blur=float(rng.uniform(0.35, 0.55) if kitti else rng.uniform(0.3, 1.0)),
