@@ -40,7 +40,7 @@ class Scenario:
     junctions: float = 0.6
     lights: float = 0.5
     parking: float = 0.6
-    parked: tuple[float, float] = (0.1, 0.6)
+    parked: tuple[float, float] = (0.15, 0.7)
     speeds: tuple[float, float] = (4.0, 10.0)
     stops: float = 0.3
     turns: float = 0.2
@@ -49,8 +49,8 @@ class Scenario:
     crossing: int = 3
     heavy: float = 0.12
     riders: float = 0.12
-    walkers: float = 1.0
-    crossers: float = 0.35
+    walkers: float = 0.9
+    crossers: float = 0.3
     groups: float = 0.12
     walking: tuple[float, float] = (0.8, 1.8)
     alike: bool = False

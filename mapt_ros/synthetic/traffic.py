@@ -13,7 +13,8 @@ from mapt_ros.synthetic.paths import ARMS, Path, has_arm, lane_path, lane_to, st
 from mapt_ros.synthetic.road import Junction, Road, Town
 from mapt_ros.synthetic.scenarios import Scenario
 
-AHEAD = 26.0  # metres in front of the ego vehicle in which things are put
+_AHEAD = 22.0  # metres in front of the ego vehicle's last place in which vehicles are put
+_ASIDE = 30.0  # metres along side roads
 _MARGIN = 0.2  # metres between vehicles
 
 
@@ -204,15 +205,15 @@ def populate(traffic: Traffic, plan: ego.Plan, duration: float) -> Motion:
     motion = traffic.ego_and_leaders(plan)
     first = station(main, motion.places[0])
     last = station(main, motion.places[-1])
-    reach = last + AHEAD
+    reach = last + _AHEAD
     gaps = [(j.along, stop_distance(town, j, "behind") + 2) for j in town.junctions]
     traffic.parked(main, gaps, max(first - 8, 0), reach)
     near = [j for j in town.junctions if first - 5 < j.along < reach]
     for junction in near:
         middle = junction.road.length / 2
         away = stop_distance(town, junction, "left") + 2
-        start, end = (0.0 if junction.right else middle), (junction.road.length if junction.left else middle)
-        traffic.parked(junction.road, [(middle, away)], start + 4, end - 4)
+        start, end = middle - _ASIDE * junction.right, middle + _ASIDE * junction.left
+        traffic.parked(junction.road, [(middle, away)], start, end)
     for lane in range(1, main.lanes + 1):
         path = lane_path(main, main.lane_offset(-lane), main.length, 0)
         stops = ()

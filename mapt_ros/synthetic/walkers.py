@@ -10,12 +10,14 @@ from mapt_ros.synthetic.motion import Motion, ground_heights, standing, walked
 from mapt_ros.synthetic.paths import Path
 from mapt_ros.synthetic.road import Road, Town
 from mapt_ros.synthetic.scenarios import Scenario
-from mapt_ros.synthetic.traffic import AHEAD, Mover, station
+from mapt_ros.synthetic.traffic import Mover, station
 
 RADIUS = 0.28  # metres of ground that a person takes
 _FURNITURE = 0.75  # metres beside the kerb where poles and trees stand
 _WALL = 0.45  # metres that people keep from walls and fences
 _TRIES = 4
+_AHEAD = 15.0  # metres in front of the ego vehicle's last place in which people are put
+_ASIDE = 16.0  # metres along side roads
 
 
 @dataclass
@@ -141,12 +143,12 @@ def stroll(walkers: Walkers, ego_motion: Motion) -> None:
     random, scenario, town = walkers.random, walkers.scenario, walkers.town
     busy = random.uniform(0.4, 1.6)
     first, last = (station(town.main, ego_motion.places[i]) for i in (0, -1))
-    stretches = [(town.main, first + 3, last + AHEAD)]
+    stretches = [(town.main, first + 3, last + _AHEAD)]
     for junction in town.junctions:
-        if first < junction.along < last + AHEAD:
+        if first < junction.along < last + _AHEAD:
             middle = junction.road.length / 2
             stretches.append(
-                (junction.road, middle - 30 * junction.right, middle + 30 * junction.left),
+                (junction.road, middle - _ASIDE * junction.right, middle + _ASIDE * junction.left),
             )
     for road, start, end in stretches:
         tens = busy * (end - start) / 10
