@@ -155,11 +155,11 @@ class PanopticTracker:
         settings = self.settings  # one and the same for the whole frame, whoever replaces them meanwhile
         predictions = self.model(batch, [state.previous for state in states], settings.use_propagated_features)
         return [
-            self._track(prediction, image.shape[:2], state, stamp_ns, settings)
+            self.track(prediction, image.shape[:2], state, stamp_ns, settings)
             for prediction, image, state, stamp_ns in zip(predictions, images, states, stamps_ns)
         ]
 
-    def _track(
+    def track(
         self,
         prediction: Prediction,
         size: tuple[int, int],
@@ -167,7 +167,13 @@ class PanopticTracker:
         stamp_ns: int | None,
         settings: TrackerConfig,
     ) -> tuple[PanopticFrame, TrackerState]:
-        """From the network's words on one image to its panoptic frame and the camera's next state."""
+        """From the network's words on one image to its panoptic frame and the camera's next state.
+
+        Args:
+            size: height and width of the image, which the network may have seen at another size.
+            state: stays as it is.
+            settings: instead of the tracker's own.
+        """
         logits, detections = to_image(prediction, size)
         fusion = fuse(logits, detections, self.classes, settings)
         owner = fusion.owner.cpu().numpy()
