@@ -127,8 +127,8 @@ class Trainer:
         saved_at, total, stopped = time.monotonic(), None, False
         try:
             with _stop_signals() as asked:
+                self._train_mode()
                 for stage, batch in self._batches():
-                    self._train_mode()
                     due = first and time.monotonic() - saved_at > 60 * self.recipe.checkpoint_minutes
                     row, stopped, save = self._one_step(batch, bool(asked), due)
                     total = row["total"]
@@ -330,8 +330,7 @@ class Trainer:
                 raise InputError(f"{self.name}: {key}: {value} needs CUDA, this is a {device.type}; use {unless}")
 
     def _train_mode(self) -> None:
-        if self.losses.training:
-            return
+        """Training mode, save for norms whose statistics are frozen."""
         self.losses.train()
         if self.recipe.batch_norm == "frozen":
             for module in self.model.modules():
@@ -349,7 +348,7 @@ class Trainer:
             write_beside(self.out / "samples" / f"step_{self.step:08d}.png", picture)
         except InputError as error:
             tqdm.write(f"no sample drawn: {error}")
-        self.losses.eval()  # as the preview leaves the network; the next step sets it back
+        self._train_mode()  # the preview leaves the network in evaluation mode
 
     def _facts(self) -> dict:
         return {

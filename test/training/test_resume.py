@@ -108,7 +108,9 @@ def test_random_states_come_back():
     tensors, rest = checkpoints.random_state()
     drawn = torch.rand(3), np.random.rand(3), random.random()
     checkpoints.restore_random(tensors, rest)
-    assert torch.equal(drawn[0], torch.rand(3)) and (drawn[1] == np.random.rand(3)).all() and drawn[2] == random.random()
+    assert (
+        torch.equal(drawn[0], torch.rand(3)) and (drawn[1] == np.random.rand(3)).all() and drawn[2] == random.random()
+    )
 
 
 def test_a_folder_with_a_run_needs_resume_and_a_new_one_does_not_mind_it(recipe_file, tmp_path, alone):

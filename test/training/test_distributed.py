@@ -1,0 +1,49 @@
+"""Two processes train as one: the same gradients on the same batch, and the same end when one of them fails."""
+
+import os
+import runpy
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+SCRIPT = Path(__file__).with_name("gradients.py")
+
+
+def run_two(*arguments):
+    """The return codes and error outputs of two processes that train together."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, *map(str, arguments)],
+            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    errors = [process.communicate(timeout=300)[1] for process in processes]
+    return [process.returncode for process in processes], errors
+
+
+def test_gradients_of_two_processes_equal_those_of_one_on_the_joint_batch(recipe_file, tmp_path, monkeypatch):
+    stages = [{"kind": kind, "steps": 1, "batch": 4} for kind in ("images", "pairs")]
+    recipe = recipe_file(stages=stages, batch_norm="frozen")
+    codes, errors = run_two(SCRIPT, recipe, tmp_path / "two.safetensors")
+    assert codes == [0, 0], errors
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(recipe), str(tmp_path / "one.safetensors")])
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    runpy.run_path(str(SCRIPT))
+    one, two = (load_file(tmp_path / f"{name}.safetensors") for name in ("one", "two"))
+    assert one.keys() == two.keys() and any(name.startswith("1.appearance") for name in one)
+    largest = max(float(gradient.abs().max()) for name, gradient in one.items() if "losses" not in name)
+    worst = {}
+    for name, gradient in one.items():
+        scale = max(float(gradient.abs().max()), 1e-3 * largest)
+        worst[name] = float((gradient - two[name]).abs().max()) / scale
+    assert max(worst.values()) < 1e-5, sorted(worst.items(), key=lambda item: -item[1])[:5]
