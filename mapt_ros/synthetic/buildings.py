@@ -34,7 +34,7 @@ class Plan:
     roof: str
     shops: bool = False
     balconies: float = 0.0
-    exposed: tuple[bool, bool, bool] = (True, True, False)
+    exposed: tuple[bool, bool, bool] = (True, True, True)
     rich: bool = True
 
 
@@ -46,13 +46,13 @@ def building(plan: Plan, rng: np.random.Generator) -> Mesh:
     front = Facade(width, plan.floors, eaves, plan.shops, True, plan.balconies, plan.rich)
     meshes = [front_mesh(front, look, rng)]
     sides = (
-        (plan.exposed[0], depth, pose(0, depth, 0, -np.pi / 2)),
-        (plan.exposed[1], depth, pose(width, 0, 0, np.pi / 2)),
-        (plan.exposed[2], width, pose(width, depth, 0, np.pi)),
+        (plan.exposed[0], plan.rich, depth, pose(0, depth, 0, -np.pi / 2)),
+        (plan.exposed[1], plan.rich, depth, pose(width, 0, 0, np.pi / 2)),
+        (plan.exposed[2], False, width, pose(width, depth, 0, np.pi)),
     )
-    for exposed, length, place in sides:
+    for exposed, rich, length, place in sides:
         if exposed:
-            side = Facade(length, plan.floors, eaves, False, False, 0.0, plan.rich and not plan.exposed[2])
+            side = Facade(length, plan.floors, eaves, False, False, 0.0, rich)
             meshes.append(front_mesh(side, look, rng).moved(place))
         else:
             blank = np.array([[(0, 0, -1), (length, 0, -1), (length, 0, eaves), (0, 0, eaves)]])

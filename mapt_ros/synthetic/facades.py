@@ -1,6 +1,6 @@
 """Facades: walls with rows of inset windows, frames, sills, shutters, doors, shop fronts and balconies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,9 @@ _SIGNS = (
     (0.05, 0.05, 0.05),
     (0.6, 0.6, 0.58),
 )
+
+_BLIND = Material((0.5, 0.49, 0.46), Texture.PLAIN)
+_PANE_SHARES = (0.45, 0.25, 0.18, 0.12)  # of the panes of a look
 
 
 @dataclass(frozen=True)
@@ -139,136 +142,167 @@ def front_mesh(facade: Facade, look: Look, rng: np.random.Generator) -> Mesh:
     rows = low[1:] if facade.shops else low
     high = rows + look.window[1]
     start = low[0] - look.sill + look.storey - 0.1 if facade.shops else -1.0
-    meshes = [_pierced(0.0, facade.width, start, facade.eaves, left, right, rows, high, look.wall)]
     x0, z0 = (v.ravel() for v in np.meshgrid(left, rows, indexing="ij"))
     x1, z1 = (v.ravel() for v in np.meshgrid(right, high, indexing="ij"))
-    meshes += _windows(x0, x1, z0, z1, look, facade.rich, rng)
-    if facade.shops:
-        meshes += _shops(facade.width, start, look, rng)
-    elif facade.door:
-        # Between two columns of windows, where there is wall.
-        meshes += _door(max(1.0, spacing * (columns // 2)), look, rng)
-    if not facade.shops:
-        base = np.array([0, -0.03, -1.0])
-        meshes.append(boxes(base, np.array([facade.width, 0.0, look.base]), look.ground))
+    sheet = _Sheet()
+    solids: list[Mesh] = []
     if facade.rich:
-        meshes += _ledges(facade, look, start, rng)
+        _pierced(sheet, (0.0, facade.width), (start, facade.eaves), (left, right), (rows, high), look.wall)
+        solids += _windows(sheet, x0, x1, z0, z1, look, rng)
+    else:
+        sheet.rectangles(0.0, facade.width, start, facade.eaves, 0.0, look.wall)
+        _flat_windows(sheet, x0, x1, z0, z1, look, rng)
+    if facade.shops:
+        solids += _shops(sheet, facade.width, start, look, rng)
+    else:
+        base = np.array([0, -0.03, -1.0])
+        solids.append(boxes(base, np.array([facade.width, 0.0, look.base]), look.ground))
+        if facade.door:
+            # Between two columns of windows, where there is wall.
+            solids += _door(sheet, max(1.0, spacing * (columns // 2)), look, rng)
+    if facade.rich:
+        solids += _ledges(facade, look, start, rng)
     if facade.balconies > 0 and facade.floors > 1:
-        meshes += _balconies(facade, look, middles, rows, spacing, rng)
-    return joined([mesh for mesh in meshes if len(mesh.faces)])
+        solids += _balconies(sheet, facade, look, middles, rows, spacing, rng)
+    return joined([sheet.mesh(), *solids])
 
 
-def _rectangles(x0, x1, z0, z1, y, material: Material) -> Mesh:
-    """Upright rectangles that look to -y; arguments broadcast to N."""
-    x0, x1, z0, z1, y = (v.ravel() for v in np.broadcast_arrays(x0, x1, z0, z1, y))
-    corners = np.stack(
-        [np.stack([x0, y, z0], 1), np.stack([x1, y, z0], 1), np.stack([x1, y, z1], 1), np.stack([x0, y, z1], 1)], 1
+class _Sheet:
+    """Upright quads of a facade in the making; they become one mesh at once, for there are many small ones."""
+
+    def __init__(self) -> None:
+        self._corners: list[np.ndarray] = []
+        self._materials: list[Material] = []
+
+    def add(self, corners: np.ndarray, material: Material) -> None:
+        """Adds Nx4x3 corners."""
+        self._corners.append(corners)
+        self._materials.append(material)
+
+    def rectangles(self, x0, x1, z0, z1, y, material: Material) -> None:
+        """Rectangles that look to -y; arguments broadcast to N."""
+        edges = np.empty((np.broadcast(x0, x1, z0, z1, y).size, 4, 3))
+        edges[:, 0, 0], edges[:, 1, 0], edges[:, 2, 0], edges[:, 3, 0] = x0, x1, x1, x0
+        edges[:, 0, 2], edges[:, 1, 2], edges[:, 2, 2], edges[:, 3, 2] = z0, z0, z1, z1
+        edges[..., 1] = np.reshape(y, (-1, 1))
+        self.add(edges, material)
+
+    def reveals(self, x0, x1, z0, z1, depth: float, material: Material) -> None:
+        """The wall's thickness around N openings."""
+        low, high = np.zeros_like(x0), np.full_like(x0, depth)
+        a, b, c, d = ((x0, z0), (x1, z0), (x1, z1), (x0, z1))
+        for (p, q), (r, s) in ((a, d), (c, b), (d, c), (b, a)):
+            ring = [np.stack([x, y, z], 1) for x, y, z in ((p, low, q), (p, high, q), (r, high, s), (r, low, s))]
+            self.add(np.stack(ring, axis=1), material)
+
+    def mesh(self) -> Mesh:
+        """All of them."""
+        index = {material: k for k, material in enumerate(dict.fromkeys(self._materials))}
+        numbers = np.array([index[material] for material in self._materials], dtype=np.int32)
+        plain = quads(np.concatenate(self._corners), self._materials[0])
+        counts = [2 * len(corners) for corners in self._corners]
+        return replace(plain, face_materials=np.repeat(numbers, counts), materials=tuple(index))
+
+
+def _pierced(sheet: _Sheet, x: tuple, z: tuple, columns: tuple, rows: tuple, material: Material) -> None:
+    """A wall over the ranges ``x`` and ``z`` with a grid of openings: their left and right edges, their low and high
+    ones. It is made of piers of full height and the parts above and below the openings."""
+    (left, right), (low, high) = columns, rows
+    sheet.rectangles(np.append(x[0], right), np.append(left, x[1]), z[0], z[1], 0.0, material)
+    below, above = np.append(z[0], high), np.append(low, z[1])
+    count = len(below)
+    sheet.rectangles(
+        np.repeat(left, count),
+        np.repeat(right, count),
+        np.tile(below, len(left)),
+        np.tile(above, len(left)),
+        0.0,
+        material,
     )
-    return quads(corners, material)
 
 
-def _pierced(x0, x1, z0, z1, left, right, low, high, material: Material) -> Mesh:
-    """A wall with a grid of openings: piers of full height and the parts above and below the openings."""
-    if not len(low):
-        return _rectangles(x0, x1, z0, z1, 0.0, material)
-    piers = _rectangles(np.append(x0, right), np.append(left, x1), z0, z1, 0.0, material)
-    below, above = np.append(z0, high), np.append(low, z1)
-    a, c = np.meshgrid(left, below, indexing="ij")
-    b, d = np.meshgrid(right, above, indexing="ij")
-    return joined([piers, _rectangles(a, b, c, d, 0.0, material)])
+def _flat_windows(sheet: _Sheet, x0, x1, z0, z1, look: Look, rng: np.random.Generator) -> None:
+    """Windows for buildings far away: frames and panes that lie on the wall."""
+    pane = rng.choice(len(look.panes), len(x0), p=_PANE_SHARES)
+    sheet.rectangles(x0 - 0.02, x1 + 0.02, z0 - 0.06, z1 + 0.02, -0.02, look.frame)
+    middle = 0.5 * (x0 + x1)
+    for k, material in enumerate(look.panes):
+        which = pane == k
+        a, b, m, c, d = (v[which] for v in (x0, x1, middle, z0, z1))
+        sheet.rectangles(a + 0.07, m - 0.03, c + 0.06, d - 0.06, -0.04, material)
+        sheet.rectangles(m + 0.03, b - 0.07, c + 0.06, d - 0.06, -0.04, material)
 
 
-def _windows(x0, x1, z0, z1, look: Look, rich: bool, rng: np.random.Generator) -> list[Mesh]:
-    """What fills openings of N rectangles."""
+def _windows(sheet: _Sheet, x0, x1, z0, z1, look: Look, rng: np.random.Generator) -> list[Mesh]:
+    """What fills openings of N rectangles; returns the solid parts."""
     if not len(x0):
         return []
-    y = look.reveal if rich else 0.06
-    zero = np.zeros_like(x0)
-    edge = 0.07
-    meshes = []
-    # The wall's thickness around the opening: left, right, top, bottom.
-    corner = [np.stack([a, b, c], 1) for a, c in ((x0, z0), (x1, z0), (x1, z1), (x0, z1)) for b in (zero, zero + y)]
-    a0, a1, b0, b1, c0, c1, d0, d1 = corner
-    sides = [(a0, a1, d1, d0), (b1, b0, c0, c1), (d0, d1, c1, c0), (a1, a0, b0, b1)]
-    reveal = look.trim if look.surround else look.wall
-    meshes.append(quads(np.concatenate([np.stack(side, axis=1) for side in sides]), reveal))
-    frame = [
-        (x0, x0 + edge, z0, z1),
-        (x1 - edge, x1, z0, z1),
-        (x0, x1, z0, z0 + edge),
-        (x0, x1, z1 - edge, z1),
-    ]
+    y, edge = look.reveal, 0.07
+    sheet.reveals(x0, x1, z0, z1, y, look.trim if look.surround else look.wall)
+    frame = [(x0, x0 + edge, z0, z1), (x1 - edge, x1, z0, z1), (x0, x1, z0, z0 + edge), (x0, x1, z1 - edge, z1)]
     for k in range(look.mullions):
         middle = x0 + (k + 1) / (look.mullions + 1) * (x1 - x0)
         frame.append((middle - 0.04, middle + 0.04, z0, z1))
-    meshes.append(_rectangles(*(np.concatenate(v) for v in zip(*frame, strict=True)), y - 0.03, look.frame))
-    pane = rng.choice(len(look.panes), len(x0), p=[0.45, 0.25, 0.18, 0.12])
+    for bar in frame:
+        sheet.rectangles(*bar, y - 0.03, look.frame)
+    pane = rng.choice(len(look.panes), len(x0), p=_PANE_SHARES)
     for k, material in enumerate(look.panes):
         which = pane == k
-        meshes.append(_rectangles(x0[which], x1[which], z0[which], z1[which], y, material))
+        sheet.rectangles(x0[which], x1[which], z0[which], z1[which], y, material)
     down = np.flatnonzero(rng.random(len(x0)) < look.blinds)
-    if len(down):
-        share = rng.uniform(0.15, 0.9, len(down))
-        blind = Material((0.5, 0.49, 0.46), Texture.PLAIN)
-        bottom = z1[down] - share * (z1 - z0)[down]
-        meshes.append(_rectangles(x0[down], x1[down], bottom, z1[down], y - 0.05, blind))
-    if not rich:
-        return meshes
+    share = rng.uniform(0.15, 0.9, len(down))
+    bottom = z1[down] - share * (z1 - z0)[down]
+    sheet.rectangles(x0[down], x1[down], bottom, z1[down], y - 0.05, _BLIND)
     if look.surround:
-        band = [(x0 - 0.14, x0, z0 - 0.1, z1 + 0.14), (x1, x1 + 0.14, z0 - 0.1, z1 + 0.14), (x0, x1, z1, z1 + 0.14)]
-        meshes.append(_rectangles(*(np.concatenate(v) for v in zip(*band, strict=True)), -0.025, look.trim))
-    sill = np.stack([x0 - 0.08, zero - 0.1, z0 - 0.07], axis=1)
-    meshes.append(boxes(sill, np.stack([x1 + 0.08, zero + 0.02, z0], axis=1), look.trim))
+        for band in (
+            (x0 - 0.14, x0, z0 - 0.1, z1 + 0.14),
+            (x1, x1 + 0.14, z0 - 0.1, z1 + 0.14),
+            (x0, x1, z1, z1 + 0.14),
+        ):
+            sheet.rectangles(*band, -0.025, look.trim)
     if look.shutter is not None:
         half = 0.48 * (x1 - x0)
         for x in (x0 - half - 0.02, x1 + 0.02):
-            meshes.append(_rectangles(x, x + half, z0 - 0.02, z1 + 0.02, -0.04, look.shutter))
-    return meshes
+            sheet.rectangles(x, x + half, z0 - 0.02, z1 + 0.02, -0.04, look.shutter)
+    sill = np.stack([x0 - 0.08, np.full_like(x0, -0.1), z0 - 0.07], axis=1)
+    return [boxes(sill, np.stack([x1 + 0.08, np.full_like(x0, 0.02), z0], axis=1), look.trim)]
 
 
-def _door(middle: float, look: Look, rng: np.random.Generator) -> list[Mesh]:
+def _door(sheet: _Sheet, middle: float, look: Look, rng: np.random.Generator) -> list[Mesh]:
     """An entrance with a frame, a step and sometimes a small roof."""
     color = np.array([(0.13, 0.07, 0.04), (0.06, 0.09, 0.07), (0.3, 0.29, 0.28), (0.09, 0.1, 0.13)][rng.integers(4)])
     leaf = Material(tuple(color), Texture.PLAIN, gloss=0.02)
     low = min(look.base, 0.5)
     x = middle - 0.55
     step = np.array([x - 0.2, -0.45, -0.5])
-    meshes = [
-        _rectangles(x - 0.12, x + 1.22, low - 0.05, low + 2.35, -0.05, look.trim),
-        _rectangles(x, x + 1.1, low, low + 2.2, -0.07, leaf),
-        _rectangles(x + 0.3, x + 0.8, low + 1.1, low + 2.0, -0.08, look.panes[0]),
-        boxes(step, np.array([x + 1.3, 0.0, low]), Material((0.3,) * 3, Texture.CONCRETE)),
-    ]
+    sheet.rectangles(x - 0.12, x + 1.22, low - 0.05, low + 2.35, -0.05, look.trim)
+    sheet.rectangles(x, x + 1.1, low, low + 2.2, -0.07, leaf)
+    sheet.rectangles(x + 0.3, x + 0.8, low + 1.1, low + 2.0, -0.08, look.panes[0])
+    meshes = [boxes(step, np.array([x + 1.3, 0.0, low]), Material((0.3,) * 3, Texture.CONCRETE))]
     if rng.random() < 0.5:
         roof = np.array([x - 0.4, -0.4, low + 2.5])
         meshes.append(boxes(roof, roof + np.array([1.9, 0.4, 0.1]), look.trim, bottom=True))
     return meshes
 
 
-def _shops(width: float, top: float, look: Look, rng: np.random.Generator) -> list[Mesh]:
+def _shops(sheet: _Sheet, width: float, top: float, look: Look, rng: np.random.Generator) -> list[Mesh]:
     """A ground floor of shop windows under signs, between piers, some with awnings."""
     count = max(1, round(width / rng.uniform(3.6, 5.5)))
     edges = np.linspace(0, width, count + 1)
     left, right = edges[:-1] + 0.22, edges[1:] - 0.22
     head = min(top - 0.75, 3.0)
     stone = look.ground
-    meshes = [_pierced(0.0, width, -1.0, top, left, right, np.array([0.12]), np.array([head]), stone)]
+    meshes: list[Mesh] = []
+    bottom, upper = np.full_like(left, 0.12), np.full_like(left, head)
+    _pierced(sheet, (0.0, width), (-1.0, top), (left, right), (bottom[:1], upper[:1]), stone)
     dark = Material((0.07, 0.07, 0.075), Texture.PLAIN, gloss=0.03)
     frame = dark if rng.random() < 0.6 else look.frame
     depth = 0.28
-    zero = np.zeros_like(left)
-    bottom, upper = zero + 0.12, zero + head
-    a0, a1, b0, b1, c0, c1, d0, d1 = (
-        np.stack([a, b, c], 1)
-        for a, c in ((left, bottom), (right, bottom), (right, upper), (left, upper))
-        for b in (zero, zero + depth)
-    )
-    sides = [(a0, a1, d1, d0), (b1, b0, c0, c1), (d0, d1, c1, c0), (a1, a0, b0, b1)]
-    meshes.append(quads(np.concatenate([np.stack(side, axis=1) for side in sides]), stone))
-    meshes.append(_rectangles(left, right, bottom, upper, depth, look.panes[0]))
+    sheet.reveals(left, right, bottom, upper, depth, stone)
+    sheet.rectangles(left, right, bottom, upper, depth, look.panes[0])
     bars = np.concatenate([left, right - 0.07, 0.5 * (left + right) - 0.03, left + 0.25 * (right - left)])
-    meshes.append(_rectangles(bars, bars + 0.07, 0.12, head, depth - 0.03, frame))
-    meshes.append(_rectangles(left, right, 0.12, 0.5, depth - 0.03, frame))
+    sheet.rectangles(bars, bars + 0.07, 0.12, head, depth - 0.03, frame)
+    sheet.rectangles(left, right, 0.12, 0.5, depth - 0.03, frame)
     for k in range(count):
         color = np.array(_SIGNS[rng.integers(len(_SIGNS))])
         sign = Material(tuple(color), Texture.PLAIN, gloss=0.02)
@@ -281,17 +315,17 @@ def _shops(width: float, top: float, look: Look, rng: np.random.Generator) -> li
             letters = start + 0.27 * np.arange(int(rng.integers(4, 9)))
             letters = letters[letters < right[k] - 0.3]
             tall = z + 0.12 + rng.uniform(0.18, 0.3, len(letters))
-            meshes.append(_rectangles(letters, letters + 0.18, z + 0.12, tall, -0.1, contrast))
+            sheet.rectangles(letters, letters + 0.18, z + 0.12, tall, -0.1, contrast)
         if rng.random() < 0.25:
             awning = Material(tuple(color), Texture.FENCE, 0.3, (0.55, 0.53, 0.48) if rng.random() < 0.5 else None)
             x0, x1, z = left[k], right[k], head + 0.05
             cloth = [(x0, -0.4, z - 0.3), (x1, -0.4, z - 0.3), (x1, -0.05, z), (x0, -0.05, z)]
             flap = [(x0, -0.4, z - 0.5), (x1, -0.4, z - 0.5), (x1, -0.4, z - 0.3), (x0, -0.4, z - 0.3)]
-            meshes.append(quads(np.array([cloth, flap]), awning))
+            sheet.add(np.array([cloth, flap]), awning)
         if rng.random() < 0.5:  # things in the window
             things = rng.uniform(left[k] + 0.3, right[k] - 0.8, 4)
             tone = Material(tuple(rng.uniform(0.05, 0.5, 3)), Texture.PLAIN)
-            meshes.append(_rectangles(things, things + 0.5, 0.55, rng.uniform(0.8, 1.7, 4), depth - 0.01, tone))
+            sheet.rectangles(things, things + 0.5, 0.55, rng.uniform(0.8, 1.7, 4), depth - 0.01, tone)
     return meshes
 
 
@@ -311,7 +345,13 @@ def _ledges(facade: Facade, look: Look, start: float, rng: np.random.Generator) 
 
 
 def _balconies(
-    facade: Facade, look: Look, middles: np.ndarray, rows: np.ndarray, spacing: float, rng: np.random.Generator
+    sheet: _Sheet,
+    facade: Facade,
+    look: Look,
+    middles: np.ndarray,
+    rows: np.ndarray,
+    spacing: float,
+    rng: np.random.Generator,
 ) -> list[Mesh]:
     """Balconies one above the other before some of the windows' columns."""
     chosen = middles[rng.random(len(middles)) < facade.balconies]
@@ -332,5 +372,5 @@ def _balconies(
     rail = boxes(low + np.array([0, 0, 1.05]), low + np.array([2 * half, 0.05, 1.1]), steel, bottom=True)
     bars = low[:, None] + np.linspace(0, 2 * half - 0.03, 11)[:, None] * np.array([1.0, 0, 0])
     bars = bars.reshape(-1, 3)
-    upright = _rectangles(bars[:, 0], bars[:, 0] + 0.03, bars[:, 2] + 0.1, bars[:, 2] + 1.05, bars[:, 1], steel)
-    return [slab, rail, upright]
+    sheet.rectangles(bars[:, 0], bars[:, 0] + 0.03, bars[:, 2] + 0.1, bars[:, 2] + 1.05, bars[:, 1], steel)
+    return [slab, rail]

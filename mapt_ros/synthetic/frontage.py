@@ -92,7 +92,9 @@ def _courtyard(site: Site, street: Street, start: float, end: float) -> None:
 
 
 def _clear(site: Site, line: np.ndarray, margin: float) -> bool:
-    return bool(site.layout.clearance(line[:, :2]).min() >= margin - 1e-6)
+    """Whether a line keeps a margin from all roads and runs over ground that is not taken."""
+    points = line[:, :2]
+    return bool(site.layout.clearance(points).min() >= margin - 1e-6 and site.bare(points, 0.1).all())
 
 
 def _hedge(site: Site, line: np.ndarray, height: float, detail: float = 0.7) -> None:
@@ -121,11 +123,12 @@ def _tree(site: Site, base: np.ndarray, size: float = 1.0) -> None:
 def _bushes(site: Site, base: np.ndarray, width: float, depth: float, count: int) -> None:
     """Bushes strewn over a rectangle of a frame."""
     rng = site.rng
-    for x, y in rng.uniform((0, 0), (width, depth), (count, 2)):
-        point = (base @ pose(x, y))[:2, 3]
-        if site.layout.clearance(point[None])[0] > 0.8 and site.bare(point[None], 0.5)[0]:
-            size = rng.uniform((0.8, 0.8, 0.6), (2.0, 2.0, 2.2))
-            site.parts.add(VEGETATION, planted(bush(size, 0.6, rng), *point, GRADE, rng.uniform(0, 6)))
+    points = rng.uniform((0, 0), (width, depth), (count, 2)) @ base[:2, :2].T + base[:2, 3]
+    if count:
+        points = points[(site.layout.clearance(points) > 0.8) & site.bare(points, 0.5)]
+    for x, y in points.tolist():
+        plant = bush(rng.uniform((0.8, 0.8, 0.6), (2.0, 2.0, 2.2)), 0.5, rng)
+        site.parts.add(VEGETATION, planted(plant, x, y, GRADE, rng.uniform(0, 6)))
 
 
 def _paved(site: Site, base: np.ndarray, x0: float, x1: float, y0: float, y1: float, material: Material) -> None:
@@ -206,7 +209,7 @@ def _estates(site: Site, street: Street) -> None:
             balconies = float(rng.choice([0.0, 0.4, 0.7], p=[0.4, 0.35, 0.25]))
             many = max(2, floors + int(rng.integers(-1, 2)))
             shops = bool(rng.random() < 0.2)
-            _put(site, base, Plan(width, depth, many, roof, shops, balconies, (True, True, False), _rich(street)))
+            _put(site, base, Plan(width, depth, many, roof, shops, balconies, rich=_rich(street)))
         else:
             for x in np.arange(2.0, width, 6.0):
                 _tree(site, base @ pose(x + rng.uniform(-1.5, 1.5), rng.uniform(0, 10)), 1.15)

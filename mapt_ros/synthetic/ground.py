@@ -258,7 +258,7 @@ def _sidewalk(parts: Parts, line: KerbLine, stone: Material, slabs: Material) ->
 def _verge(parts: Parts, layout: Layout, line: KerbLine, grass: Material) -> None:
     """The land next to the sidewalk, which follows the road; it ends where it would run into another road."""
     offsets = np.array([0.0, 2.5, 6.0, 12.0, 20.0, 28.0])
-    heights = np.array([KERB - 0.02, KERB - 0.02, KERB, KERB + 0.05, KERB + 0.05, -0.9])
+    heights = np.array([KERB - 0.02, KERB - 0.02, KERB, KERB + 0.05, KERB + 0.05, -0.3])
     bare = line.sidewalk < 0.4
     rows = []
     for offset, height in zip(offsets, heights, strict=True):
@@ -283,7 +283,7 @@ def _land(layout: Layout, grass: Material) -> Mesh:
     x, y = np.meshgrid(low[0] + _CELL * np.arange(nx), low[1] + _CELL * np.arange(ny), indexing="ij")
     points = np.stack([x.ravel(), y.ravel()], axis=1)
     away = layout.clearance(points)
-    z = np.where(away < 20.0, -1.0, hill_height(away))
+    z = np.where(away < 20.0, -0.15, hill_height(away))
     index = np.arange(nx * ny).reshape(nx, ny)
     corners = np.stack([index[:-1, :-1], index[1:, :-1], index[1:, 1:], index[:-1, 1:]], axis=-1).reshape(-1, 4)
     faces = corners[:, [(0, 1, 2), (0, 2, 3)]].reshape(-1, 3)

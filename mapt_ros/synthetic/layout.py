@@ -95,13 +95,15 @@ class Layout:
         for stretch in self.stretches:
             if stretch.road is skip:
                 continue
+            distance, i = self._tree(stretch).query(points)
+            widths = stretch.road.half_width if kerb else stretch.road.frontage
+            if (distance - max(widths(1), widths(-1)) - 1.0 > nearest).all():
+                continue
             _, x, y, yaw = stretch.samples
-            _, i = self._tree(stretch).query(points)
-            dx, dy = points[:, 0] - x[i], points[:, 1] - y[i]
-            ahead = dx * np.cos(yaw[i]) + dy * np.sin(yaw[i])
-            left = dy * np.cos(yaw[i]) - dx * np.sin(yaw[i])
-            width = stretch.road.half_width if kerb else stretch.road.frontage
-            across = np.abs(left) - np.where(left > 0, width(1), width(-1))
+            dx, dy, yaw = points[:, 0] - x[i], points[:, 1] - y[i], yaw[i]
+            cos, sin = np.cos(yaw), np.sin(yaw)
+            ahead, left = dx * cos + dy * sin, dy * cos - dx * sin
+            across = np.abs(left) - np.where(left > 0, widths(1), widths(-1))
             beyond = np.where(np.abs(ahead) > 1.0, np.abs(ahead), -np.inf)
             nearest = np.minimum(nearest, np.maximum(across, beyond))
         return nearest
