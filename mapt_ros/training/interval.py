@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mapt_ros.model.config import MotionConfig
 
@@ -22,7 +22,7 @@ class FixedInterval(_Policy):
     frames: int = Field(1, ge=1)
 
     @property
-    def most(self) -> int:
+    def least(self) -> int:
         return self.frames
 
 
@@ -32,6 +32,12 @@ class UniformInterval(_Policy):
     policy: Literal["uniform"] = "uniform"
     least: int = Field(1, ge=1)
     most: int = Field(3, ge=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "UniformInterval":
+        if self.least > self.most:
+            raise ValueError(f"least {self.least} is more than most {self.most}")
+        return self
 
 
 class AdaptiveInterval(_Policy):
@@ -46,6 +52,10 @@ class AdaptiveInterval(_Policy):
     most: int = Field(6, ge=1)
     reach: float | None = Field(None, gt=0, description="In pixels; none = what the motion head can reach.")
     quantile: float = Field(0.75, ge=0, le=1, description="Of the instances' displacements, which speaks for a pair.")
+
+    @property
+    def least(self) -> int:
+        return 1
 
 
 IntervalPolicy = Annotated[FixedInterval | UniformInterval | AdaptiveInterval, Field(discriminator="policy")]
@@ -69,7 +79,7 @@ def choose_interval(
     """The tau of one pair.
 
     Args:
-        longest: the longest tau for which the other frame exists, at least 1; wishes beyond are cut to it.
+        longest: the longest tau for which the other frame exists, at least the policy's least; wishes beyond are cut.
         displacements: asked by the adaptive policy only.
         reach: the motion head's, in pixels; a policy's own goes before.
     """

@@ -61,7 +61,7 @@ class Samples(TorchDataset):
         seed: decides everything.
 
     Raises:
-        InputError: a sequence too short for pairs.
+        InputError: a sequence of one frame, or all too short for the interval.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Samples(TorchDataset):
         self.reach = reach
         self.seed = seed
         if self.paired:
-            self.pairs = [FramePairs(dataset) for dataset in datasets]
+            self.pairs = [FramePairs(dataset, interval.least) for dataset in datasets]
             self.anchors = [(d, s, t) for d, pairs in enumerate(self.pairs) for s, t in pairs.anchors]
         else:
             self.anchors = [

@@ -11,13 +11,13 @@ from mapt_ros.training.recipe import DataSource, SyntheticSource
 
 
 def open_sources(sources: tuple[DataSource, ...], classes: ClassSet) -> list[Dataset]:
-    """Every source's dataset.
+    """Every source's dataset, its labels expressed in the network's classes.
 
     Args:
         classes: the network's.
 
     Raises:
-        InputError: a folder that is no dataset, or of other classes.
+        InputError: a folder that is no dataset, or has no class that the network has.
     """
     datasets = []
     for source in sources:

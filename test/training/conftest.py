@@ -51,7 +51,7 @@ def dataset_folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def make_dataset(tmp_path):
     """Writes a dataset of its own for a test that breaks it."""
-    return lambda **how: write_dataset(tmp_path / "data", **how)
+    return lambda name="data", **how: write_dataset(tmp_path / name, **how)
 
 
 @pytest.fixture

@@ -1,0 +1,79 @@
+"""Recipes: the bundled ones are sound, wrong ones get one line, and --steps keeps the stages' shares."""
+
+import pytest
+import yaml
+
+from mapt_ros.errors import InputError
+from mapt_ros.tracking.config import load_config
+from mapt_ros.training.command import TrainingOptions, default_processes
+from mapt_ros.training.interval import motion_reach
+from mapt_ros.training.recipe import Recipe, ScheduleConfig, load_recipe
+from mapt_ros.training.schedule import learning_rate_share
+
+
+@pytest.mark.parametrize("name", ["compact_synthetic", "kitti_step_8gf"])
+def test_bundled_recipes_are_sound(name):
+    recipe = load_recipe(name)
+    assert motion_reach(load_config(recipe.config).model.motion) > 32
+    assert recipe.stages[-1].kind == "pairs"
+
+
+def test_the_shipped_weights_see_the_procedural_world_alone():
+    assert all(source.synthetic is not None for source in load_recipe("compact_synthetic").data)
+
+
+def test_the_papers_optimiser():
+    recipe = load_recipe("kitti_step_8gf")
+    assert (recipe.optimiser.kind, recipe.optimiser.momentum) == ("sgd", 0.9) and recipe.pretrained_backbone
+
+
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"stages": [{"kind": "pairs", "steps": 0, "batch": 2}]}, "stages.0.steps"),
+        ({"stages": []}, "stages"),
+        ({"data": [{"split": "train"}]}, "either a folder or a synthetic section"),
+        ({"learning_rate": 1}, "unknown key 'learning_rate'"),
+        ({"interval": {"policy": "random"}}, "interval"),
+        ({"losses": {"motoin": 1}}, "motoin"),
+    ],
+)
+def test_a_wrong_recipe_is_one_line(recipe_file, changed, complaint):
+    path = recipe_file(**changed)
+    with pytest.raises(InputError, match=complaint) as caught:
+        load_recipe(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_fewer_steps_keep_the_shares_of_the_stages(recipe_values):
+    stages = [{"kind": kind, "steps": n, "batch": 1} for kind, n in (("images", 600), ("pairs", 390), ("pairs", 10))]
+    recipe = Recipe(**recipe_values | {"stages": stages})
+    assert [stage.steps for stage in recipe.cut_to(100).stages] == [60, 39, 1]
+    assert [stage.steps for stage in recipe.cut_to(3).stages] == [1, 1, 1]
+    with pytest.raises(InputError, match="2 for 3 stages"):
+        recipe.cut_to(2)
+
+
+def test_warm_up_peak_and_end_of_the_schedule():
+    for config in (ScheduleConfig(), ScheduleConfig(shape="poly", last=0.1)):
+        rates = [learning_rate_share(step, 100, config) for step in range(100)]
+        assert rates[0] == config.first and rates[10] == max(rates) == 1
+        assert rates[:11] == sorted(rates[:11]) and rates[10:] == sorted(rates[10:], reverse=True)
+        assert rates[-1] == pytest.approx(config.last)
+
+
+def test_data_folder_takes_its_training_split_where_it_has_one(recipe_file, dataset_folder):
+    options = TrainingOptions(str(recipe_file()), data=dataset_folder, steps=4)
+    assert options.recipe().data[0].split == "train" and options.recipe().steps == 4
+    assert TrainingOptions(str(recipe_file()), data=dataset_folder / "images").recipe().data[0].split is None
+
+
+def test_as_many_processes_as_share_every_batch(recipe_values, monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: range(5), raising=False)
+    batches = [{"kind": "images", "steps": 1, "batch": n} for n in (12, 4)]
+    assert default_processes(Recipe(**recipe_values | {"stages": batches}), "cpu") == 4
+
+
+def test_a_recipe_survives_the_way_through_yaml(recipe_values):
+    recipe = Recipe(**recipe_values)
+    assert Recipe(**yaml.safe_load(yaml.safe_dump(recipe.model_dump(mode="json")))) == recipe
