@@ -14,7 +14,7 @@ from mapt_ros.synthetic.solids import Target, mirrored, surface, welded
 _LATERAL = np.array([-1.0, -0.72, -0.3, 0.3, 0.72, 1.0])  # across the profile skin
 _EDGE = np.array([1.0, 0.3, 0.0])  # rows of the side skin that round its upper edge off, in edge radii
 _ROUNDING = 0.1  # metres, radius of the edges along roof and bonnet
-_CROWN = 0.055  # metres that roof, screens and ends bulge in the middle
+_CROWN = 0.04  # metres that roof, screens and ends bulge in the middle
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Shape:
     wheel: float  # radius
     pillars: tuple[float, ...]  # middles of the pillars between the side windows
     tumblehome: float = 0.27  # lean of the windows inwards, metres a metre
+    ledge: float = 0.0  # how far the rear bumper stands out
 
     @property
     def boot(self) -> bool:
@@ -57,7 +58,10 @@ class Body:
 
     def __init__(self, shape: Shape) -> None:
         self.shape = shape
-        upper = _rounded(np.array(shape.outline))
+        outline = np.array(shape.outline)
+        edge, lid = outline[1], outline[2]
+        step = (min(edge[0] + shape.ledge, lid[0] - 0.012), edge[1] + 0.02)
+        upper = _rounded(np.insert(outline, 2, step, axis=0))
         tail, nose = upper[0], upper[-1]
         s = shape.sill
         self._lower = np.array(
@@ -106,12 +110,12 @@ class Body:
         bulge = 0.05 * ((z - 0.62) / 0.45) ** 2
         width = 0.5 * shape.width - np.where(z < shape.belt, bulge, 0.05 * ((shape.belt - 0.62) / 0.45) ** 2)
         width = width - shape.tumblehome * over - 0.1 * over**2
-        behind = np.clip(1 - (x - rear) / 0.55, 0, 1)
-        ahead = np.clip(1 - (front - x) / 0.85, 0, 1)
+        behind = np.clip(1 - (x - rear) / 0.42, 0, 1)
+        ahead = np.clip(1 - (front - x) / np.where(over > 0, 0.6, 0.85), 0, 1)
         # Just over the belt the glasshouse is as wide as the shoulders that it stands on.
-        cabin = np.where(over > 0, np.clip(over / 0.25, 0, 1), 1.0)
-        tail = cabin if shape.boot else 1.0
-        width = width - tail * 0.15 * behind**3 - cabin * 0.21 * ahead**2.6
+        cabin = np.clip(over / 0.3, 0, 1)
+        tail = np.where(over > 0, 0.08 * cabin if shape.boot else 0.1 - 0.02 * cabin, 0.1)
+        width = width - tail * behind**3 - np.where(over > 0, 0.1 * cabin, 0.18) * ahead**2.6
         depth = np.clip((self.top(x) - z) / _ROUNDING, 0, 1)
         return width - _ROUNDING * (1 - np.sqrt(1 - (1 - depth) ** 2))
 

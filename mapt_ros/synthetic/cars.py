@@ -28,6 +28,8 @@ from mapt_ros.synthetic.vehicle import (
 )
 
 CAR = 13
+_BADGE = Material((0.3, 0.3, 0.3), gloss=0.1, seed=41)
+_REFLECTOR = Material((0.16, 0.165, 0.17), gloss=0.2, seed=42)  # what is dark within a head lamp
 # Rear end, tail, rear window, roof, windscreen, bonnet, nose; varied by `_varied`.
 _SHAPES = {
     "hatchback": Shape(
@@ -36,7 +38,7 @@ _SHAPES = {
         (2, 3), (7, 6), 1.74, 0.93, 0.2, (-1.26, 1.27), 0.31, (-0.85, 0.12),
     ),
     "saloon": Shape(
-        ((-2.28, 0.5), (-2.27, 0.72), (-2.2, 0.98), (-1.7, 1.04), (-1.02, 1.36), (-0.45, 1.44), (0.0, 1.44), (0.4, 1.38),
+        ((-2.28, 0.5), (-2.26, 0.66), (-2.19, 0.98), (-1.7, 1.04), (-1.02, 1.36), (-0.45, 1.44), (0.0, 1.44), (0.4, 1.38),
          (1.2, 0.95), (2.0, 0.8), (2.2, 0.66), (2.28, 0.46)),
         (3, 4), (8, 7), 1.78, 0.93, 0.19, (-1.36, 1.38), 0.32, (-0.88, 0.08),
     ),
@@ -46,12 +48,12 @@ _SHAPES = {
         (2, 3), (7, 6), 1.78, 0.94, 0.19, (-1.36, 1.37), 0.32, (-1.42, -0.72, 0.12),
     ),
     "van": Shape(
-        ((-2.2, 0.5), (-2.19, 0.75), (-2.14, 1.04), (-1.98, 1.55), (-1.5, 1.63), (-0.2, 1.65), (0.6, 1.55), (1.45, 1.03),
+        ((-2.2, 0.5), (-2.18, 0.68), (-2.12, 1.04), (-1.98, 1.55), (-1.5, 1.63), (-0.2, 1.65), (0.6, 1.55), (1.45, 1.03),
          (1.9, 0.88), (2.13, 0.7), (2.2, 0.48)),
         (2, 3), (7, 6), 1.82, 1.0, 0.2, (-1.32, 1.38), 0.32, (-1.3, -0.5, 0.4), 0.22,
     ),
     "transporter": Shape(
-        ((-2.42, 0.5), (-2.42, 0.85), (-2.39, 1.12), (-2.28, 1.78), (-2.0, 1.93), (-0.2, 1.97), (1.05, 1.86), (1.8, 1.15),
+        ((-2.43, 0.5), (-2.41, 0.7), (-2.38, 1.12), (-2.28, 1.78), (-2.0, 1.93), (-0.2, 1.97), (1.05, 1.86), (1.8, 1.15),
          (2.2, 0.98), (2.38, 0.75), (2.42, 0.5)),
         (2, 3), (7, 6), 1.9, 1.12, 0.22, (-1.45, 1.5), 0.33, (-1.15, 0.55), 0.13,
     ),
@@ -84,6 +86,7 @@ def _varied(shape: Shape, rng: np.random.Generator) -> Shape:
         shape.wheel * rng.uniform(0.97, 1.06),
         tuple(p * long + rng.uniform(-0.05, 0.05) for p in shape.pillars),
         shape.tumblehome * rng.uniform(0.85, 1.15),
+        float(rng.choice([0.0, 0.03, 0.05])),
     )
 
 
@@ -108,7 +111,7 @@ def _side_windows(body: Body, fitting: Fitting, tinted: bool) -> Mesh:
         upper = np.maximum(np.interp(along, x, top) - inset, low + 0.004)
         return fitting.side(along, low + np.linspace(0, 1, 3)[:, None] * (upper - low), by)
 
-    parts = [_patch(band(first, last, 0.0, 14, 0.006), TRIM)]
+    parts = [_patch(band(first, last, 0.0, 18, 0.008), TRIM)]
     for i, (start, end) in enumerate(pairwise(edges)):
         glass = TINTED if tinted and i + 2 < len(edges) else GLASS
         parts.append(_patch(band(start + 0.035, end - 0.035, 0.022, 6, 0.012), glass))
@@ -149,15 +152,15 @@ def _lamps(body: Body, fitting: Fitting, rng: np.random.Generator) -> list[Mesh]
     split = low + rng.uniform(0.4, 0.6) * (high - low)
     for z, lamp in ((np.linspace(low, split, 3), TAIL_LAMP), (np.linspace(split, high, 3), BRAKE_LAMP)):
         parts.append(both(_patch(fitting.corner(True, inward, around, z, half), lamp)))
-    z = split + np.array([-0.025, 0.025])
-    blink = _patch(fitting.corner(True, 0.85 * inward, 0.5 * around, z, half, 0.015), LEFT_INDICATOR)
+    z, share = split + np.array([-0.025, 0.02]), rng.uniform(0.35, 0.7)
+    blink = _patch(fitting.corner(True, share * inward, 0.4 * around, z, half, 0.015), LEFT_INDICATOR)
     nose = shape.outline[-2][1]
     bottom = nose - rng.uniform(0.06, 0.1)
     top = bottom + rng.uniform(0.12, 0.17)
     inward, around = rng.uniform(0.24, 0.42), rng.uniform(0.15, 0.4)
     parts.append(both(_patch(fitting.corner(False, inward, around, np.linspace(bottom, top, 4), half), LAMP)))
     z = np.array([bottom + 0.03, top - 0.035])
-    parts.append(both(_patch(fitting.corner(False, 0.75 * inward, 0.1 * around, z, half, 0.015), TRIM)))
+    parts.append(both(_patch(fitting.corner(False, 0.75 * inward, 0.1 * around, z, half, 0.015), _REFLECTOR)))
     z = bottom + np.array([0.0, 0.03])
     front = _patch(fitting.corner(False, 0.4 * inward, 0.7 * around, z, half, 0.018), LEFT_INDICATOR)
     for left in (blink, front):
@@ -178,7 +181,13 @@ def _ends(body: Body, fitting: Fitting, rng: np.random.Generator, color: Materia
     plate_high = rng.random() < 0.6 and not shape.boot
     half = 0.5 * shape.width
     across(True, half - 0.28, tail - 0.19, tail - 0.09, TRIM)
-    across(True, half - 0.2, tail + 0.15, tail + 0.165, UNDERSIDE)
+    gap, shoulder = shape.outline[1][1], shape.outline[2][1]
+    across(True, half - 0.16, gap, gap + 0.016, UNDERSIDE)
+    for y in (0.16 - half, half - 0.175):  # the gaps beside the tailgate or boot lid
+        grid = fitting.end(True, y + np.array([0.0, 0.014]), np.linspace(gap + 0.02, shoulder - 0.02, 4), 0.004)
+        parts.append(_patch(grid, UNDERSIDE))
+    if rng.random() < 0.8:
+        across(True, 0.032, shoulder - 0.12, shoulder - 0.06, _BADGE, 0.012)
     if plate_high:
         across(True, 0.36, tail + 0.205, tail + 0.35, TRIM if rng.random() < 0.4 else color, 0.006)
         if rng.random() < 0.6:
@@ -194,8 +203,8 @@ def _ends(body: Body, fitting: Fitting, rng: np.random.Generator, color: Materia
         parts.append(number_plate(float(fitting.end(rear, np.zeros(1), np.array([z]), 0.02)[0, 0, 0]), z, rear))
     rear_glass = TINTED if rng.random() < 0.5 else GLASS
     for lower, upper, inset, glass in (
-        (*shape.window, (0.03, 0.08, 0.11), rear_glass),
-        (*shape.screen, (0.02, 0.05, 0.07), GLASS),
+        (*shape.window, (0.02, 0.06, 0.07), rear_glass),
+        (*shape.screen, (0.02, 0.05, 0.06), GLASS),
     ):
         parts.append(_patch(raised(body.pane(lower, upper, inset), 0.01, flip=True), glass))
     high, low = (np.array(shape.outline[i]) for i in reversed(shape.window))

@@ -39,6 +39,7 @@ from mapt_ros.synthetic.vehicle import (
 )
 
 RIDER, MOTORCYCLE, BICYCLE = 12, 17, 18
+_CRANK = 0.15  # metres from the crank's axle to a pedal
 _STEEL = Material((0.4, 0.4, 0.41), gloss=0.2, seed=31)
 
 
@@ -78,7 +79,7 @@ def _bicycle_parts(rng: np.random.Generator) -> tuple[Mesh, dict[Wheel, Mesh], t
     color = paint(rng)
     rear, front = np.array([-0.5 * base, 0, radius]), np.array([0.5 * base, 0, radius])
     crank = rear + (0.43, 0, -0.06)
-    seat, head = crank + (-0.16, 0, 0.55), front + (-0.2, 0, 0.52)
+    seat, head = crank + (-0.16, 0, 0.48), front + (-0.2, 0, 0.52)
     low_step = rng.random() < 0.5
     handle = head + (-0.04, 0, 0.16)
     parts = [
@@ -97,7 +98,7 @@ def _bicycle_parts(rng: np.random.Generator) -> tuple[Mesh, dict[Wheel, Mesh], t
         for hub in (rear, front):
             x, z = (radius + 0.03) * np.cos(turns), (radius + 0.03) * np.sin(turns)
             grid = np.stack([hub + np.stack([x, np.full(7, y), z], 1) for y in (-0.028, 0.028)])
-            parts.append(surface(grid, TRIM))
+            parts.append(surface(grid, TRIM, flip=True))
     if rng.random() < 0.6:  # luggage carrier, sometimes with a basket or bags
         parts.append(box((0.36, 0.13, 0.02), rear + (-0.08, 0, radius + 0.1), TRIM))
         chance = rng.random()
@@ -136,6 +137,7 @@ def _motorcycle_parts(
         ellipsoid((0.08, 0.1, 0.1), head + (0.1, 0, 0.02), LAMP),
         box((0.06, 0.2, 0.05), (rear[0] - 0.12, 0, 0.78), BRAKE_LAMP),
         surface(np.stack(np.broadcast_arrays(rear[0] - 0.2, np.array([[-0.1, 0.1]]), np.array([[0.5], [0.66]])), -1), PLATE, flip=True),
+        box((0.02, 0.18, 0.14), (rear[0] - 0.185, 0, 0.58), TRIM),
         box((0.25, 0.04, 0.03), (rear[0] - 0.07, 0, 0.67), TRIM),
         *(box((0.04, 0.12, 0.08), handle + (-0.02, y, 0.14), TRIM, bevel=0.015) for y in (-0.34, 0.34)),
     ]  # fmt: skip
@@ -273,8 +275,9 @@ class Rider:
         shin = self.body.joints[SHIN, 2] - 0.03 * self.body.height
         for leg, shift in ((0, 0.0), (RIGHT_LEG, np.pi)):
             angle = -2 * np.pi * travelled / 4.5 + shift
-            crank = np.array([0.16 + 0.16 * np.cos(angle), -0.77 + 0.16 * np.sin(angle)])
-            hip, knee = _reach(crank, thigh, shin)
+            below = min(0.74, 0.97 * (thigh + shin) - _CRANK)  # short legs have the pedals nearer
+            pedal = np.array([0.2 + _CRANK * np.cos(angle), -below + _CRANK * np.sin(angle)])
+            hip, knee = _reach(pedal, thigh, shin)
             turns[THIGH + leg, 1], turns[SHIN + leg, 1], turns[FOOT + leg, 1] = hip, -knee, knee - hip - 0.15
         return turns
 
@@ -296,7 +299,7 @@ def rider(rng: np.random.Generator, kind: str | None = None) -> Rider:
         cycle = bicycle(rng)
         outfit = dressed(rng, helmet=rng.random() < 0.4, riding=True)
         radius = cycle.wheels[0].radius
-        hips = (cycle.wheels[0].x + 0.2, radius + 0.77)
+        hips = (cycle.wheels[0].x + 0.2, radius + 0.68)
         lean, reach = -float(rng.uniform(0.2, 0.55)), 0.62
     else:
         cycle = motorcycle(rng)

@@ -69,8 +69,8 @@ class Person:
         turns = np.zeros((BONES, 3))
         for turn, leg, arm, side in ((phase, 0, 0, 1), (phase + np.pi, RIGHT_LEG, RIGHT_ARM, -1)):
             # Swing goes from turn -90 to 90 degrees; the knee bends most in its first half, while the foot comes past.
-            hip = share * (0.42 + 0.2 * run) * np.sin(turn) + share * (0.04 + 0.15 * run)
-            knee = share * (0.1 + (0.95 + 0.5 * run) * max(0.0, np.cos(turn + 0.55)) ** 2) + 0.03
+            hip = share * (0.38 + 0.24 * run) * np.sin(turn) + share * (0.04 + 0.15 * run)
+            knee = share * (0.1 + (0.8 + 0.65 * run) * max(0.0, np.cos(turn + 0.55)) ** 2) + 0.03
             turns[THIGH + leg, 1], turns[SHIN + leg, 1] = hip, -knee
             turns[FOOT + leg, 1] = -0.55 * (hip - knee)
             turns[ARM + arm] = 0, -share * (0.4 + 0.3 * run) * np.sin(turn), 0.07 * side

@@ -1,6 +1,7 @@
 """Builders of smooth solids as triangle meshes: grids, tubes, ellipsoids, rounded boxes and bodies of revolution."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import trimesh
@@ -20,15 +21,20 @@ def surface(points: np.ndarray, material: Material, flip: bool = False) -> Mesh:
     Its outside is where (along the columns) x (along the rows) points to; ``flip`` turns it over. Cells that have
     shrunk to a line or a point are left out.
     """
-    rows, columns = points.shape[:2]
+    faces = _grid_faces(*points.shape[:2])
+    vertices = points.reshape(-1, 3).astype(np.float32)
+    first = vertices[faces[:, 0]]
+    (ax, ay, az), (bx, by, bz) = (vertices[faces[:, 1]] - first).T, (vertices[faces[:, 2]] - first).T
+    doubled = (ay * bz - az * by) ** 2 + (az * bx - ax * bz) ** 2 + (ax * by - ay * bx) ** 2  # area, squared
+    faces = faces[doubled > 4e-12]
+    return one_material(vertices, faces[:, ::-1] if flip else faces, material, smooth=True)
+
+
+@cache
+def _grid_faces(rows: int, columns: int) -> np.ndarray:
     corner = np.arange(rows * columns).reshape(rows, columns)
     a, b, c, d = corner[:-1, :-1], corner[:-1, 1:], corner[1:, 1:], corner[1:, :-1]
-    faces = np.stack([np.stack([a, b, c], -1), np.stack([a, c, d], -1)], 2).reshape(-1, 3)
-    vertices = points.reshape(-1, 3).astype(np.float32)
-    first, second, third = (vertices[faces[:, i]] for i in range(3))
-    area = np.linalg.norm(np.cross(second - first, third - first), axis=1)
-    faces = faces[area > 2e-6]
-    return one_material(vertices, faces[:, ::-1] if flip else faces, material, smooth=True)
+    return np.stack([np.stack([a, b, c], -1), np.stack([a, c, d], -1)], 2).reshape(-1, 3)
 
 
 def raised(points: np.ndarray, by: float, flip: bool = False) -> np.ndarray:
@@ -83,19 +89,34 @@ def welded(mesh: Mesh, crease: float = CREASE) -> Mesh:
 def box(size, center, material: Material, bevel: float = 0.0) -> Mesh:
     """An upright box of ``size`` (x, y, z) metres around ``center``; ``bevel`` metres are cut off its edges."""
     half = 0.5 * np.asarray(size, dtype=np.float64)
+    signs, faces = _box_faces(bevelled=bevel > 0)
     if not bevel:
-        solid = trimesh.creation.box(extents=2 * half)
-    else:
-        signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
-        cuts = np.array([[bevel, bevel, 0], [bevel, 0, bevel], [0, bevel, bevel]])
-        solid = trimesh.convex.convex_hull(np.concatenate([signs * (half - cut) for cut in cuts]))
-    return one_material(solid.vertices + center, solid.faces, material)
+        return one_material(signs * half + center, faces, material)
+    cuts = np.array([[bevel, bevel, 0], [bevel, 0, bevel], [0, bevel, bevel]])
+    return one_material(np.concatenate([signs * (half - cut) for cut in cuts]) + center, faces, material)
+
+
+@cache
+def _box_faces(bevelled: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The signs of a box's eight corners, and the faces between these, or between the 24 where edges are cut off."""
+    signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)])
+    cuts = 0.3 * np.array([[1, 1, 0], [1, 0, 1], [0, 1, 1]]) if bevelled else np.zeros((1, 3))
+    places = np.concatenate([signs * (1 - cut) for cut in cuts])
+    hull_mesh = trimesh.convex.convex_hull(places)
+    order = np.linalg.norm(hull_mesh.vertices[:, None] - places, axis=-1).argmin(axis=1)
+    return signs, order[hull_mesh.faces]
+
+
+@cache
+def _ball(subdivisions: int) -> tuple[np.ndarray, np.ndarray]:
+    ball = trimesh.creation.icosphere(subdivisions=subdivisions)
+    return np.asarray(ball.vertices), np.asarray(ball.faces)
 
 
 def ellipsoid(radii, center, material: Material, subdivisions: int = 1) -> Mesh:
     """An ellipsoid with ``radii`` (x, y, z) metres around ``center``; 80 faces at 1 subdivision, 320 at 2."""
-    ball = trimesh.creation.icosphere(subdivisions=subdivisions)
-    return one_material(ball.vertices * np.asarray(radii) + center, ball.faces, material, smooth=True)
+    vertices, faces = _ball(subdivisions)
+    return one_material(vertices * np.asarray(radii) + center, faces, material, smooth=True)
 
 
 def tube(path: np.ndarray, radii: np.ndarray, material: Material, sides: int = 8, forward=(1.0, 0.0, 0.0)) -> Mesh:
