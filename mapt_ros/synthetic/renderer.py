@@ -12,7 +12,7 @@ from mapt_ros.synthetic.occlusion import openness
 from mapt_ros.synthetic.sensor import develop, image_flow
 from mapt_ros.synthetic.sky import Sky
 from mapt_ros.synthetic.textures import surface_colors
-from mapt_ros.synthetic.tracing import MaterialTable, Surfaces, TracedScene, Tracer
+from mapt_ros.synthetic.tracing import MaterialTable, Surfaces, TracedScene, Tracer, is_leaves
 from mapt_ros.synthetic.view import Camera, RenderedFrame, Sensor, Weather
 
 SKY = 10  # KITTI-STEP's class id
@@ -30,6 +30,9 @@ class Renderer:
         self._materials = MaterialTable()
         self._device = EmbreeDevice()
         self._static = TracedScene(scenery, self._materials, self._device)
+        leafy = is_leaves(self._materials.table, self._static.face_material)
+        self._solid = self._static.blockers(~leafy, self._device)
+        self._foliage = self._static.blockers(leafy, self._device)
         columns, rows = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
         self._centres = np.stack([columns.ravel(), rows.ravel()], axis=1).astype(np.float32)
         self._sun_jitter = self._jitter(len(self._centres))
@@ -233,14 +236,14 @@ class Renderer:
         lift = (np.float32(0.004) + np.float32(2e-4) * distance[towards])[:, None]
         origins = places[towards] + surfaces.flat_normal[towards] * lift
         rays = np.ascontiguousarray(self._sky.sun_direction + self._sun_jitter[pixels[towards]])
-        before = tracer.static.first_material(origins, rays)
-        through_leaves = (before >= 0) & tracer.is_leaves(before)
-        open_rays = np.flatnonzero((before < 0) | through_leaves)
+        hidden = self._solid.hide(origins, rays)
+        lit = np.flatnonzero(~hidden)
+        lit = lit[~tracer.dynamic.blocked(origins[lit], rays[lit])]
         passing = np.zeros(len(towards), dtype=np.float32)
-        passing[open_rays] = ~tracer.dynamic.blocked(origins[open_rays], rays[open_rays])
-        leaves = np.flatnonzero(through_leaves)
+        passing[lit] = 1
+        leaves = lit[self._foliage.hide(origins[lit], rays[lit])]
         own = np.where(tracer.is_leaves(surfaces.material[towards[leaves]]), np.float32(0.35), np.float32(1))
-        passing[leaves] *= own * shading.dapples(origins[leaves], self._sky)
+        passing[leaves] = own * shading.dapples(origins[leaves], self._sky)
         share[towards] = passing
         return share
 

@@ -149,9 +149,11 @@ def leaf_gaps(table: np.ndarray, rest: np.ndarray, rest_normal: np.ndarray, foot
 
 
 def _covered(place: np.ndarray, low: np.ndarray | float, high: np.ndarray | float, footprint: np.ndarray) -> np.ndarray:
-    """Share of the stretch ``place`` +- footprint/2 that lies between ``low`` and ``high``."""
+    """Share of the stretch ``place`` +- footprint/2 that lies between ``low`` and ``high`` in a pattern of period 1."""
     half = 0.5 * footprint
-    return np.clip((np.minimum(place + half, high) - np.maximum(place - half, low)) / footprint, 0, 1)
+    near = np.clip((np.minimum(place + half, high) - np.maximum(place - half, low)) / footprint, 0, 1)
+    # A stretch about as long as the period sees the pattern's mean.
+    return near + (high - low - near) * np.clip(2 * footprint - 0.6, 0, 1)
 
 
 def _scatter(*numbers: np.ndarray) -> np.ndarray:
@@ -177,7 +179,7 @@ def _facade(wall, frame, across, up, seed, footprint) -> tuple[np.ndarray, np.nd
     pane = _covered(x, left + border, right - border, footprint) * _covered(y, low + border, high - border, footprint)
     pane = pane * (1 - bars)
     fate = _scatter(column, row, seed)
-    shut = _covered(y, low + (high - low) * np.clip(2.4 * fate - 1.2, 0, 1), 1.0, footprint) * (fate < 0.9)
+    shut = _covered(y, low + (high - low) * np.clip(2.4 * fate - 1.2, 0, 1), high, footprint) * (fate < 0.9)
     blind = (fate > 0.5) * shut * (0.25 + 0.5 * _scatter(row, column, seed))
     inside = np.array([0.02, 0.022, 0.025], np.float32) + blind[:, None] * np.array([0.62, 0.6, 0.55], np.float32)
     # Below the window the sill's shadow and what rain washed down.
