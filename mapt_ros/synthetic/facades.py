@@ -324,7 +324,7 @@ def _shops(sheet: _Sheet, width: float, top: float, look: Look, rng: np.random.G
             sheet.add(np.array([cloth, flap]), awning)
         if rng.random() < 0.5:  # things in the window
             things = rng.uniform(left[k] + 0.3, right[k] - 0.8, 4)
-            tone = Material(tuple(rng.uniform(0.05, 0.5, 3)), Texture.PLAIN)
+            tone = Material(tuple(rng.uniform(0.05, 0.45) * rng.uniform(0.7, 1.0, 3)), Texture.PLAIN)
             sheet.rectangles(things, things + 0.5, 0.55, rng.uniform(0.8, 1.7, 4), depth - 0.01, tone)
     return meshes
 

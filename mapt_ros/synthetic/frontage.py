@@ -117,7 +117,7 @@ def _tree(site: Site, base: np.ndarray, size: float = 1.0) -> None:
     clear = float(site.layout.clearance(point[None])[0])
     if clear > 0.5 and site.bare(point[None], 1.2)[0]:
         detail = 1.0 if clear < 3 else 0.4 if clear < 12 else 0.13
-        site.nursery.tree(site.parts, float(point[0]), float(point[1]), GRADE, detail, size)
+        site.nursery.tree(site.parts, (float(point[0]), float(point[1]), GRADE), detail, size)
 
 
 def _bushes(site: Site, base: np.ndarray, width: float, depth: float, count: int) -> None:
@@ -125,7 +125,7 @@ def _bushes(site: Site, base: np.ndarray, width: float, depth: float, count: int
     rng = site.rng
     points = rng.uniform((0, 0), (width, depth), (count, 2)) @ base[:2, :2].T + base[:2, 3]
     if count:
-        points = points[(site.layout.clearance(points) > 0.8) & site.bare(points, 0.5)]
+        points = points[(site.layout.clearance(points) > 1.9) & site.bare(points, 0.5)]
     for x, y in points.tolist():
         plant = bush(rng.uniform((0.8, 0.8, 0.6), (2.0, 2.0, 2.2)), 0.5, rng)
         site.parts.add(VEGETATION, planted(plant, x, y, GRADE, rng.uniform(0, 6)))

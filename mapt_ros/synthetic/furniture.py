@@ -162,10 +162,10 @@ def bus_shelter(length: float) -> Mesh:
     return joined([pillars, panes, roof, bench])
 
 
-def bridge(span: float, width: float, clear: float, reach: float, rng: np.random.Generator) -> tuple[Mesh, Mesh]:
+def bridge(stands: np.ndarray, width: float, clear: float, reach: float, rng: np.random.Generator) -> tuple[Mesh, Mesh]:
     """A bridge along y over the origin, ``clear`` metres above it: deck and piers, and its railing.
 
-    It stands on piers ``span`` metres apart around the origin and goes on for ``reach`` metres each way.
+    It goes on for ``reach`` metres each way and has piers at ``stands`` metres along it.
     """
     tone = np.array([0.34, 0.33, 0.31]) * rng.uniform(0.6, 1.2)
     stone = Material(tuple(tone), Texture.CONCRETE, 3.0, seed=int(rng.integers(16)))
@@ -184,9 +184,8 @@ def bridge(span: float, width: float, clear: float, reach: float, rng: np.random
     meshes.append(quads(np.stack([a + half, a - half, b - half, b + half], axis=1), stone))
     a, b, half = a + [0, 0, 0.5], b + [0, 0, 0.5], half / 0.6
     meshes.append(quads(np.stack([a + half, a - half, b - half, b + half], axis=1), stone))
-    count = 2 if width > 5 else 1
-    x = (np.arange(count) - (count - 1) / 2) * 0.35 * width
-    piers = np.array([(px, py, 0.0) for px in x for py in (-span / 2, span / 2, -1.5 * span, 1.5 * span)])
+    x = np.array([-0.2, 0.2]) * width
+    piers = np.array([(px, py, 0.0) for px in x for py in stands])
     path = piers[:, None] + np.array([(0, 0, -1.5), (0, 0, clear + 0.2)])
     meshes.append(tubes(path, rng.uniform(0.3, 0.5), stone, 10))
     rails = []

@@ -1,11 +1,15 @@
 """Trees, bushes, hedges and woods, grown from many small overlapping leaf clumps with ragged outlines."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from mapt_ros.synthetic.mesh import Material, Mesh, Texture, joined, pose
 from mapt_ros.synthetic.shapes import Parts, quads, triangles, tubes, with_rest
 
 VEGETATION = 8
+
+_DETAILS = (1.0, 0.4, 0.13)  # a tree is grown in these grades of detail
 
 GREENS = (
     (0.1, 0.15, 0.035),
@@ -59,7 +63,7 @@ def tree(height: float, spread: float, detail: float, rng: np.random.Generator, 
     )
     radii = spread * rng.uniform(0.34, 0.55, (blobs, 1)) * np.array([1, 1, 0.85])
     count = int(460 * detail * (0.5 + 0.1 * height)) + 20
-    size = 0.36 * spread**0.5 * detail**-0.36
+    size = 0.36 * spread**0.5 * detail**-0.3
     crown = triangles(foliage(centers, radii, count, size, rng), leaves(rng))
     bark = Material(_BARKS[rng.integers(len(_BARKS))], Texture.BARK, 0.3, seed=int(rng.integers(64)))
     thick = 0.018 * height + 0.04
@@ -132,17 +136,40 @@ class Nursery:
         self._grown: dict[tuple[int, float], Mesh] = {}
 
     def tree(
-        self, parts: Parts, x: float, y: float, z: float, detail: float, size: float = 1.0, kind: int = -1
+        self,
+        parts: Parts,
+        place: tuple[float, float, float],
+        detail: float,
+        size: float = 1.0,
+        kind: int = -1,
+        clear: float = 2.4,
     ) -> None:
-        """Plants a tree; ``detail`` 1 near the road, less further away; ``kind`` -1 = any."""
+        """Plants a tree.
+
+        Args:
+            parts: where it is added.
+            place: x, y, z of its foot.
+            detail: 1 near the road, less further away.
+            size: factor on its height.
+            kind: which of the shapes; -1 = any.
+            clear: metres above the foot below which twigs have been cut off.
+        """
         rng = self._rng
         kind = int(rng.integers(len(self._shapes))) if kind < 0 else kind % len(self._shapes)
-        height, share, slim = self._shapes[kind]
-        detail = float(min((1.0, 0.4, 0.13), key=lambda level: abs(np.log(level / detail))))
+        detail = float(min(_DETAILS, key=lambda level: abs(np.log(level / detail))))
         if (kind, detail) not in self._grown:
+            height, share, slim = self._shapes[kind]
             spread = height * share * (0.55 if slim else 1.0)
-            self._grown[kind, detail] = tree(
-                height, spread, detail, np.random.default_rng([kind, int(detail * 100)]), slim
-            )
+            own = np.random.default_rng([kind, int(detail * 100)])
+            self._grown[kind, detail] = tree(height, spread, detail, own, slim)
         size *= rng.uniform(0.8, 1.2)
-        parts.add(VEGETATION, planted(self._grown[kind, detail], x, y, z, rng.uniform(0, 6.28), size))
+        mesh = planted(self._grown[kind, detail], *place, rng.uniform(0, 6.28), size)
+        parts.add(VEGETATION, pruned(mesh, place, clear) if detail > _DETAILS[-1] else mesh)
+
+
+def pruned(mesh: Mesh, place: tuple[float, float, float], clear: float) -> Mesh:
+    """A tree without what hangs lower than ``clear`` metres above its foot, but for the trunk."""
+    low = mesh.vertices[:, 2] < place[2] + clear
+    out = np.hypot(mesh.vertices[:, 0] - place[0], mesh.vertices[:, 1] - place[1]) > 0.5
+    keep = ~(low & out)[mesh.faces].any(axis=1)
+    return replace(mesh, faces=mesh.faces[keep], face_materials=mesh.face_materials[keep], smooth=mesh.smooth[keep])

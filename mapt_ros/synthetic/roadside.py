@@ -6,7 +6,6 @@ from mapt_ros.synthetic.buildings import BUILDING
 from mapt_ros.synthetic.furniture import (
     FENCE,
     POLE,
-    STEEL,
     bridge,
     bus_shelter,
     delineator,
@@ -14,7 +13,7 @@ from mapt_ros.synthetic.furniture import (
     posts,
 )
 from mapt_ros.synthetic.ground import open_stretches, stop_offset
-from mapt_ros.synthetic.layout import KERB, Frontage, Layout
+from mapt_ros.synthetic.layout import KERB, Frontage
 from mapt_ros.synthetic.lots import GRADE, Site, Street
 from mapt_ros.synthetic.mesh import Material, pose
 from mapt_ros.synthetic.road import Road
@@ -69,7 +68,7 @@ def tree_row(site: Site, front: Frontage, spacing: float, detail: float) -> None
         base = _at(road, along + rng.uniform(-0.6, 0.6), side * lateral)
         if _stands_free(site, base, 1.0):
             x, y = (float(v) for v in base[:2, 3])
-            site.nursery.tree(site.parts, x, y, KERB if not narrow else GRADE, detail, size, kind)
+            site.nursery.tree(site.parts, (x, y, GRADE if narrow else KERB), detail, size, kind, 3.2)
 
 
 def put_sign(site: Site, road: Road, side: int, along: float, kinds: tuple[str, ...], facing: int) -> None:
@@ -80,7 +79,7 @@ def put_sign(site: Site, road: Road, side: int, along: float, kinds: tuple[str, 
     base = base @ pose(0, 0, yaw=float(site.rng.uniform(-0.12, 0.12)))
     if not _stands_free(site, base):
         return
-    pole, sheet = sign(kinds, 3.1 if wide else float(site.rng.uniform(2.35, 2.6)), site.rng)
+    pole, sheet = sign(kinds, 3.1 if wide else float(site.rng.uniform(2.6, 2.8)), site.rng)
     site.parts.add(POLE, pole, transform=base)
     site.parts.add(TRAFFIC_SIGN, sheet, transform=base)
 
@@ -201,27 +200,19 @@ def overpass(site: Site) -> None:
     along = rng.uniform(max(start + 10, 25.0), end - 10) if end - 10 > max(start + 10, 25.0) else None
     if along is None:
         return
-    span = main.frontage(1) + main.frontage(-1) + 2.4
     middle = 0.5 * (main.frontage(1) - main.frontage(-1))
     base = _at(main, float(along), middle, float(rng.uniform(-0.15, 0.15)), 0.0)
     width, reach = float(rng.uniform(3.5, 10.0)), 42.0
-    for y, depth in ((span / 2 - 0.4, reach - span / 2), (-reach, reach - span / 2)):
-        corner = base @ pose(-width / 2 - 1.0, y)
-        site.take(corner, width + 2.0, depth)
-    deck, rails = bridge(span, width, float(rng.uniform(5.0, 6.2)), reach, rng)
+    y = np.linspace(-reach, reach, 57)
+    # Piers stand on both sides of the road, and further on where there is none.
+    edge = 0.5 * (main.frontage(1) + main.frontage(-1)) + 1.3
+    wanted = np.array([-edge, edge, -edge - 16, edge + 16])
+    lines = [np.stack([np.full_like(wanted, x), wanted], axis=1) for x in (-0.25 * width, 0.25 * width)]
+    clear = [layout.clearance(line @ base[:2, :2].T + base[:2, 3]) > 0.6 for line in lines]
+    for center in y:
+        corner = base @ pose(-width / 2 - 1.0, center - 0.8)
+        if abs(center) > edge - 1.0:
+            site.take(corner, width + 2.0, 1.6)
+    deck, rails = bridge(wanted[clear[0] & clear[1]], width, float(rng.uniform(5.0, 6.2)), reach, rng)
     site.parts.add(BUILDING, deck, transform=base)
     site.parts.add(FENCE, rails, transform=base)
-
-
-def wires(site: Site, layout: Layout) -> None:
-    """Masts on both sides of the main road with wires between them over the lanes, as above tramways."""
-    main = layout.town.main
-    for along in np.arange(6.0, layout.end - 8, 24.0):
-        ends = []
-        for side in (1, -1):
-            base = _at(main, float(along), side * post_offset(main, side))
-            if site.layout.clearance(base[None, :2, 3], kerb=True)[0] < 0.3 or not _stands_free(site, base):
-                break
-            ends.append(base[:3, 3])
-        if len(ends) == 2:
-            site.parts.add(POLE, posts(np.array(ends), 7.5, 0.1, STEEL))

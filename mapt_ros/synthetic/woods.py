@@ -38,7 +38,7 @@ def behind(site: Site) -> None:
     points = points[len(points) // 2 :]
     points = points[site.bare(points, 2.5)][: _TREES[style]]
     for x, y in points.tolist():
-        site.nursery.tree(site.parts, x, y, GRADE, 0.16, float(rng.uniform(0.8, 1.35)))
+        site.nursery.tree(site.parts, (x, y, GRADE), 0.13, float(rng.uniform(0.8, 1.35)))
 
 
 def close_ends(site: Site) -> None:
@@ -65,7 +65,7 @@ def _close(site: Site, stretch: Stretch, end: float, way: int) -> None:
     for place in rng.uniform((4.0, -14.0), (24.0, 14.0), (16, 2)):
         point = (out @ pose(*place.tolist()))[:2, 3]
         if site.layout.clearance(point[None])[0] > 2.5 and site.bare(point[None], 1.0)[0]:
-            site.nursery.tree(site.parts, *point.tolist(), GRADE, 0.16, float(rng.uniform(0.9, 1.3)))
+            site.nursery.tree(site.parts, (*point.tolist(), GRADE), 0.13, float(rng.uniform(0.9, 1.3)))
 
 
 def horizon(site: Site) -> None:
