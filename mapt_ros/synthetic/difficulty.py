@@ -120,7 +120,7 @@ def _sights(world: World) -> dict[int, list[_Sight]]:
             visible = track_ids == piece.track_id
             rows, columns = np.flatnonzero(visible.any(axis=1)), np.flatnonzero(visible.any(axis=0))
             box = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if len(rows) else None
-            life.append(_Sight(int(visible.sum()), outline(piece.mesh, world.camera, world.poses[index]), box))
+            life.append(_Sight(int(visible.sum()), outline(piece.mesh, world.camera, world.camera_pose(index)), box))
         for life in sights.values():
             if len(life) == index:
                 life.append(_Sight(0, 0, None))

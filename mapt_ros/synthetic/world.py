@@ -1,5 +1,7 @@
 """A driving sequence in the procedural world: frames with exact labels, in any order, all from a scenario and a seed."""
 
+from functools import cached_property
+
 import numpy as np
 
 from mapt_ros.errors import InputError
@@ -19,6 +21,7 @@ from mapt_ros.synthetic.weather import random_camera, random_sensor, random_weat
 
 SMALLEST = 32  # pixels, of either side of a frame
 _VIEW = 110.0  # metres up to which moving things are drawn
+_LEAST_RATE = 10.0  # steps a second
 _BLINKS = 1.5  # times a second
 _BRAKE_LIGHT = -0.6  # m/s^2
 
@@ -56,7 +59,11 @@ class World:
         self.weather = random_weather(view_randoms[1])
         self.sensor = random_sensor(view_randoms[2])
 
-        times = np.arange(frames + 1) / rate_hz  # one more, for the motion at the last
+        # Things move in steps of a tenth of a second at most, so that none can pass through another between two frames.
+        self._steps = int(np.ceil(_LEAST_RATE / rate_hz))
+        times = np.arange((frames + 1) * self._steps) / (
+            rate_hz * self._steps
+        )  # a frame more, for the last one's motion
         desired = float(plan_random.uniform(*settings.speeds))
         self.town = random_town(plan_random, settings, length=100 + desired * times[-1] + 75)
         plan = plan_ego(plan_random, settings, self.town, desired, times[-1])
@@ -66,10 +73,14 @@ class World:
         motion = populate(traffic, plan, times[-1])
         walkers = Walkers(walk_random, settings, self.town, times, clearance, casting.person)
         stroll(walkers, motion)
-        self.poses = ego_poses(sway_random, motion)
+        self._poses = ego_poses(sway_random, motion)
         self.movers: list[Mover] = traffic.movers + walkers.movers
-        parked = [p for t, m in enumerate(self.movers, 1) if m.still for p in self._pieces(t, 0)]
-        self._renderer = Renderer(scenery(self.town) + parked, self.camera, self.weather)
+
+    @cached_property
+    def _renderer(self) -> Renderer:
+        """Built for the first frame: half of the time that a world takes goes into its scenery."""
+        parked = [piece for t, mover in enumerate(self.movers, 1) if mover.still for piece in self._pieces(t, 0)]
+        return Renderer(scenery(self.town) + parked, self.camera, self.weather)
 
     def __len__(self) -> int:
         return self._frames
@@ -79,11 +90,15 @@ class World:
             raise IndexError(f"frame {index} of {self._frames}")
         return self._renderer.render(
             self.moving(index),
-            self.poses[index],
+            self.camera_pose(index),
             self.sensor,
             noise_seed=int(np.random.SeedSequence((self.seed, index)).generate_state(1)[0]),
-            motion=np.linalg.inv(self.poses[index]) @ self.poses[index + 1],
+            motion=np.linalg.inv(self.camera_pose(index)) @ self.camera_pose(index + 1),
         )
+
+    def camera_pose(self, index: int) -> np.ndarray:
+        """4x4, of the ground point below the camera in a frame."""
+        return self._poses[index * self._steps]
 
     def moving(self, index: int) -> list[Piece]:
         """What may be seen and does not stand still for the whole sequence, as it is in a frame."""
@@ -96,8 +111,8 @@ class World:
 
     def _near(self, index: int, still: bool) -> list[int]:
         """The numbers of the movers near the view in a frame."""
-        toward = np.linalg.inv(self.poses[index])
-        places = np.array([mover.motion.places[index] for mover in self.movers]).reshape(-1, 2)
+        toward = np.linalg.inv(self.camera_pose(index))
+        places = np.array([mover.motion.places[index * self._steps] for mover in self.movers]).reshape(-1, 2)
         ahead, left = toward[:2, :2] @ places.T + toward[:2, 3:]
         # A vehicle's length beyond the image's edges: something may reach in, or throw its shadow.
         near = (ahead > -6) & (ahead < _VIEW) & (np.abs(left) < 10 + ahead * self.camera.width / self.camera.focal)
@@ -105,9 +120,9 @@ class World:
 
     def _pieces(self, track_id: int, index: int) -> list[Piece]:
         mover = self.movers[track_id - 1]
-        motion = mover.motion
-        place = motion.pose(index)
-        travelled, speed = float(motion.travelled[index]), float(motion.speeds[index])
+        motion, step = mover.motion, index * self._steps
+        place = motion.pose(step)
+        travelled, speed = float(motion.travelled[step]), float(motion.speeds[step])
         if mover.walks:
             return mover.body.pieces(place, track_id, travelled, speed)
         lit = np.sin(2 * np.pi * (_BLINKS * index / self.rate_hz + 0.37 * track_id)) > 0
@@ -115,9 +130,9 @@ class World:
             place,
             track_id,
             travelled=travelled,
-            braking=bool(motion.accelerations[index] < _BRAKE_LIGHT) or (speed < 0.1 and not mover.still),
+            braking=bool(motion.accelerations[step] < _BRAKE_LIGHT) or (speed < 0.1 and not mover.still),
             indicator=motion.indicator if lit else 0,
-            steering=float(motion.steering[index]),
+            steering=float(motion.steering[step]),
         )
 
 

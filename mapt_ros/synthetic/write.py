@@ -21,7 +21,7 @@ from mapt_ros.synthetic.scenarios import scenario_settings
 SPLITS = ("train", "val")
 FACTS = "scenario.json"  # beside a sequence's images: what it was made from
 CALIBRATION = "calib_cam_to_cam.txt"  # beside them too, with the line that KITTI raw has for the left colour camera
-_PNG_EFFORT = [cv2.IMWRITE_PNG_COMPRESSION, 3]
+_PNG_EFFORT = [cv2.IMWRITE_PNG_COMPRESSION, 1]  # noise does not shrink, however hard one tries
 
 
 @dataclass(frozen=True)
