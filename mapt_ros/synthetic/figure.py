@@ -196,7 +196,7 @@ def figure(outfit: Outfit) -> Figure:
     s = (chin - 0.04 * h) / (0.83 * h)  # shoulders sink a little under a child's large head
     hip, knee, ankle = 0.52 * h, 0.285 * h, 0.045 * h
     shoulder, elbow, wrist = 0.81 * h * s, 0.63 * h * s, 0.485 * h * s
-    hip_y, arm_y = 0.05 * h * b, (0.108 if outfit.woman else 0.117) * h * b
+    hip_y, arm_y = 0.05 * h * b, (0.096 if outfit.woman else 0.104) * h * b
     joints = np.zeros((BONES, 3))
     joints[PELVIS, 2], joints[CHEST, 2], joints[HEAD, 2] = hip, 0.6 * h, chin
     for y, leg, arm in ((1, 0, 0), (-1, RIGHT_LEG, RIGHT_ARM)):
@@ -210,8 +210,8 @@ def figure(outfit: Outfit) -> Figure:
     for side, leg, arm in ((1, 0, 0), (-1, RIGHT_LEG, RIGHT_ARM)):
         y = side * hip_y
         loose = 0.006 if outfit.lower in ("trousers", "coat") else 0.0
-        path = np.array([(0, y, z) for z in (0.53 * h, 0.43 * h, knee + 0.03 * h, knee - 0.03 * h, 0.17 * h, 0.03 * h)])
-        radii = np.array([0.054, 0.05, 0.037 + loose, 0.034 + loose, 0.033 + loose, 0.022 + 1.5 * loose]) * h * b**0.6
+        path = np.array([(0, y, z) for z in (0.53 * h, 0.43 * h, knee + 0.03 * h, knee - 0.03 * h, 0.03 * h)])
+        radii = np.array([0.054, 0.05, 0.037 + loose, 0.034 + loose, 0.023 + 1.5 * loose]) * h * b**0.6
         limb = tube(path, radii, outfit.bottom, sides=7)
         bare = {"shorts": knee + 0.02 * h, "skirt": h}.get(outfit.lower, 0.0)
         limb = _two_tone(limb, _face_heights(limb) < bare, outfit.skin)
@@ -243,7 +243,7 @@ def _add_trunk(body: _Assembly, outfit: Outfit, s: float, chin: float) -> None:
     h, b = outfit.height, outfit.build
     rings = np.array(  # height, half depth, half width
         [(0.465, 0.045, 0.07), (0.5, 0.066, 0.092), (0.55, 0.068, 0.097), (0.62, 0.06, 0.084), (0.7, 0.068, 0.1),
-         (0.77, 0.07, 0.112), (0.812, 0.056, 0.108), (0.836, 0.04, 0.075), (0.852, 0.033, 0.036)]
+         (0.77, 0.07, 0.106), (0.812, 0.056, 0.1), (0.836, 0.042, 0.07), (0.852, 0.033, 0.036)]
     )  # fmt: skip
     if outfit.woman:
         rings[:, 2] *= [1.05, 1.06, 1.06, 0.93, 0.9, 0.9, 0.9, 0.92, 0.92]
@@ -252,7 +252,7 @@ def _add_trunk(body: _Assembly, outfit: Outfit, s: float, chin: float) -> None:
     z = np.where(rings[:, 0] > 0.56, 0.56 + (rings[:, 0] - 0.56) * (0.83 * s - 0.56) / (0.83 - 0.56), rings[:, 0]) * h
     path = np.stack([np.zeros_like(z), np.zeros_like(z), z], axis=1)
     path[:, 0] = np.interp(z, [0.5 * h, 0.62 * h, 0.78 * h, 0.86 * h], [-0.01 * h, 0, -0.005 * h, -0.01 * h])
-    trunk = tube(path, rings[:, 1:] * h * b * thick, outfit.top, sides=10)
+    trunk = tube(path, rings[:, 1:] * h * b * thick, outfit.top, sides=9)
     waist = 0.56 * h if outfit.lower == "skirt" or outfit.sleeves == "short" else 0.5 * h
     trunk = _two_tone(trunk, _face_heights(trunk) < waist, outfit.bottom)
     body.add(trunk, CHEST, PELVIS, _ramp(trunk.vertices[:, 2], 0.54 * h, 0.68 * h))
@@ -265,7 +265,7 @@ def _add_trunk(body: _Assembly, outfit: Outfit, s: float, chin: float) -> None:
         material = outfit.bottom if outfit.lower == "skirt" else outfit.top
         rings = np.array([(0.075, 0.098), (0.085, 0.108), (0.1, 0.12)]) * h * b * (1.0 if outfit.woman else 0.95)
         path = np.array([(0, 0, 0.57 * h), (0, 0, 0.46 * h), (0, 0, hem)])
-        skirt = tube(path[::-1], rings[::-1], material, sides=10)
+        skirt = tube(path[::-1], rings[::-1], material, sides=9)
         z, y = skirt.vertices[:, 2], skirt.vertices[:, 1]
         legs = np.where(y > 0, THIGH, THIGH + RIGHT_LEG)
         share = _ramp(z, 0.2 * h, 0.57 * h) + 0.35 * (np.abs(y) < 0.02 * h)
