@@ -17,6 +17,8 @@ from mapt_ros.model.backbone import LEVELS
 from mapt_ros.model.config import InstanceConfig
 from mapt_ros.model.layers import SeparableConv, group_norm
 
+_MOSTLY = 0.5  # a box of which more than this is crowd is left out of the losses
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -58,16 +60,34 @@ class InstanceTargets:
         labels: N int64, 1 + index among the thing classes.
         masks: NxHxW uint8, visible pixels.
         track_ids: N int64, the same for the same thing in both frames of a pair.
+        crowd: HxW bool, where nobody told the things apart: what lies there mostly is no background either. None = no
+            such pixels.
     """
 
     boxes: Tensor
     labels: Tensor
     masks: Tensor
     track_ids: Tensor
+    crowd: Tensor | None = None
 
     def to(self, device: torch.device | str) -> "InstanceTargets":
         """The same on another device."""
-        return InstanceTargets(*(getattr(self, f.name).to(device) for f in fields(self)))
+        values = (getattr(self, f.name) for f in fields(self))
+        return InstanceTargets(*(value if value is None else value.to(device) for value in values))
+
+
+class CrowdAwareRPN(RegionProposalNetwork):
+    """torchvision's RPN, except that anchors which lie on crowd for the most part are not taught to be background."""
+
+    def assign_targets_to_anchors(
+        self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """As torchvision's: 1 for things, 0 for background, -1 for what no loss looks at, and each anchor's box."""
+        labels, matched = super().assign_targets_to_anchors(anchors, targets)
+        for kinds, boxes, target in zip(labels, anchors, targets):
+            if "crowd" in target:
+                kinds[(kinds == 0) & (covered(boxes, target["crowd"]) > _MOSTLY)] = -1
+        return labels, matched
 
 
 class MaskPredictor(nn.Sequential):
@@ -102,7 +122,7 @@ class InstanceHead(nn.Module):
         rpn_head = RPNHead(inputs, anchors.num_anchors_per_location()[0])
         if separable:
             rpn_head.conv = SeparableConv(inputs, inputs)
-        self.rpn = RegionProposalNetwork(
+        self.rpn = CrowdAwareRPN(
             anchors,
             rpn_head,
             fg_iou_thresh=0.7,
@@ -156,8 +176,13 @@ class InstanceHead(nn.Module):
         targets: list[InstanceTargets],
     ) -> dict[str, Tensor]:
         """The RPN's two losses, the two of the boxes and that of the masks; the head must be in training mode."""
-        as_dicts = [{"boxes": t.boxes, "labels": t.labels} for t in targets]
+        as_dicts = [
+            {"boxes": t.boxes, "labels": t.labels} | ({} if t.crowd is None else {"crowd": t.crowd}) for t in targets
+        ]
         proposals, losses = self.rpn(ImageList(batch, sizes), pyramid, as_dicts)
+        proposals = [
+            p if t.crowd is None else p[covered(p, t.crowd) <= _MOSTLY] for p, t in zip(proposals, targets, strict=True)
+        ]  # the things among the crowd come back, for torchvision adds their own boxes to the proposals
         proposals, matched, labels, regression = self.roi_heads.select_training_samples(proposals, as_dicts)
         class_logits, deltas = self._classify(pyramid, proposals, sizes)
         class_loss, box_loss = fastrcnn_loss(class_logits, deltas, labels, regression)
@@ -188,6 +213,16 @@ class InstanceHead(nn.Module):
         kinds = torch.cat(labels)
         logits = self.mask_predictor(self.mask_pool(pyramid, boxes, sizes))
         return logits[torch.arange(len(kinds), device=kinds.device), kinds]
+
+
+def covered(boxes: Tensor, mask: Tensor) -> Tensor:
+    """The share of each Nx4 box, as far as it lies in the image, that an HxW bool mask covers."""
+    height, width = mask.shape
+    sums = F.pad(mask.double().cumsum(dim=0).cumsum(dim=1), (1, 0, 1, 0))  # of all pixels above and to the left
+    x0, x1 = (boxes[:, i].round().long().clamp(0, width) for i in (0, 2))
+    y0, y1 = (boxes[:, i].round().long().clamp(0, height) for i in (1, 3))
+    inside = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
+    return inside / ((x1 - x0) * (y1 - y0)).clamp(min=1)
 
 
 def masks_in_boxes(masks: Tensor, boxes: Tensor, size: int) -> Tensor:

@@ -1,7 +1,7 @@
 """Training samples by number: what sample n of a stage is hangs on the seed alone, not on processes, workers or resuming."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from mapt_ros.data.augment import AugmentConfig, augment_frames
 from mapt_ros.data.frames import Dataset, Frame
 from mapt_ros.data.labels import ClassSet
 from mapt_ros.data.pairs import FramePairs
-from mapt_ros.data.targets import instance_targets, semantic_target
+from mapt_ros.data.targets import crowd_mask, instance_targets, semantic_target
 from mapt_ros.errors import InputError
 from mapt_ros.model.instance import InstanceTargets
 from mapt_ros.training.interval import IntervalPolicy, choose_interval
@@ -155,8 +155,13 @@ def _targets(frames: list[Frame], classes: ClassSet) -> tuple[Tensor, Tensor, li
     return (
         torch.from_numpy(np.stack([image for image, _ in frames])),
         torch.stack([semantic_target(labels, classes) for _, labels in frames]),
-        [instance_targets(labels, classes) for _, labels in frames],
+        [_things(labels, classes) for _, labels in frames],
     )
+
+
+def _things(labels: np.ndarray, classes: ClassSet) -> InstanceTargets:
+    crowd = crowd_mask(labels, classes)
+    return replace(instance_targets(labels, classes), crowd=crowd if crowd.any() else None)
 
 
 def batches(samples: Samples, stage: Stage, first: int, rank: int, world: int, workers: int) -> Iterator[TrainingBatch]:

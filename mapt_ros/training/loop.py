@@ -140,13 +140,13 @@ class Trainer:
                     if save or stopped:
                         self._save()
                         saved_at = time.monotonic()
-                    if first and self.step % self.recipe.preview_steps == 0:
+                    if first and self.recipe.preview_steps and self.step % self.recipe.preview_steps == 0:
                         self._preview()
                     if stopped:
                         break
             if not stopped:
                 self._save()
-                if first:
+                if first and self.recipe.preview_steps:
                     self._preview()
         finally:
             progress.close()

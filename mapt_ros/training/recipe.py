@@ -89,7 +89,7 @@ class Recipe(_Section):
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="Of the forward pass; CUDA only.")
     weight_average: float = Field(0.0, ge=0, lt=1, description="Decay of the moving average; 0 = none.")
     checkpoint_minutes: float = Field(5.0, gt=0)
-    preview_steps: int = Field(500, ge=1, description="Steps between two pictures of what the network sees.")
+    preview_steps: int = Field(500, ge=0, description="Steps between pictures of what the network sees; 0 = none.")
     workers: int = Field(0, ge=0, description="Processes that read data, for each that trains; 0 = itself.")
     seed: int = Field(0, ge=0)
 

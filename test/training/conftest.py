@@ -72,7 +72,7 @@ def recipe_values(tmp_path_factory, tiny_config, dataset_folder) -> dict:
         "augment": {"scale": [0.8, 1.25]},
         "interval": {"policy": "adaptive", "most": 3},
         "weight_average": 0.9,
-        "preview_steps": 1000,
+        "preview_steps": 0,
     }
 
 

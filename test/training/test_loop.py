@@ -54,7 +54,7 @@ def test_a_run_leaves_weights_curves_samples_and_the_recipe(run):
 
 
 def test_the_weights_are_the_moving_average(run):
-    out = run(weight_average=0.9)
+    out = run(weight_average=0.9, schedule={"last": 1})
     checkpoint = checkpoints.load_latest(out / "checkpoints")[0]
     name = "semantic.classifier.weight"
     averaged = checkpoint.part("average")[f"module.{name}"]

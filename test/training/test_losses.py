@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mapt_ros.data.labels import KITTI_STEP
-from mapt_ros.synthetic.scene import DrivingScene
+from mapt_ros.training.loader import collate
 from mapt_ros.training.losses import (
     LossWeights,
     appearance_loss,
@@ -14,13 +14,15 @@ from mapt_ros.training.losses import (
     semantic_loss,
     strided_masks,
 )
-from mapt_ros.training.trainer import fit, make_batch
 
 
-@pytest.fixture(scope="module")
-def pair():
-    scene = DrivingScene(3, height=96, width=160)
-    return tuple((scene[i].image, scene[i].labels) for i in (0, 2))
+@pytest.fixture
+def pair(tiny_drive):
+    return tiny_drive[0], tiny_drive[2]
+
+
+def batch_of(pair):
+    return collate([("a pair", [0, 1], list(pair))], KITTI_STEP).batch
 
 
 def empty(frame):
@@ -88,7 +90,7 @@ def test_gradients_from_a_pair_reach_every_parameter(tiny_network, pair):
         for conv in (*tiny_network.motion.offset_convs, tiny_network.motion.scale_attention):
             conv.weight.normal_(std=0.05)
     tiny_network.train()
-    losses = mapt_losses(tiny_network, make_batch([pair], KITTI_STEP), LossWeights())
+    losses = mapt_losses(tiny_network, batch_of(pair), LossWeights())
     assert set(losses) == {"instance", "semantic", "motion", "appearance"}
     sum(losses.values()).backward()
     without = [name for name, p in tiny_network.named_parameters() if p.grad is None or not p.grad.any()]
@@ -99,7 +101,7 @@ def test_gradients_from_a_pair_reach_every_parameter(tiny_network, pair):
 def test_frames_without_things_are_no_error(tiny_network, pair, which):
     frames = [empty(f) if which in (name, "both") else f for name, f in zip(("previous", "current"), pair)]
     tiny_network.train()
-    losses = mapt_losses(tiny_network, make_batch([tuple(frames)], KITTI_STEP), LossWeights())
+    losses = mapt_losses(tiny_network, batch_of(frames), LossWeights())
     total = sum(losses.values())
     total.backward()
     assert torch.isfinite(total)
@@ -107,30 +109,18 @@ def test_frames_without_things_are_no_error(tiny_network, pair, which):
 
 def test_training_on_one_pair_lowers_every_loss(tiny_network, pair):
     torch.manual_seed(0)
-    batch = make_batch([pair], KITTI_STEP)
-    losses = (mapt_losses(tiny_network, batch, LossWeights()) for _ in range(40))
-    history = fit(tiny_network, losses, 40, learning_rate=5e-3, show_progress=False)
-    first = {name: np.mean([h[name] for h in history[:5]]) for name in history[0]}
-    last = {name: np.mean([h[name] for h in history[-5:]]) for name in history[0]}
-    assert last["total"] < 0.75 * first["total"]
+    batch = batch_of(pair)
+    optimizer = torch.optim.AdamW(tiny_network.train().parameters(), lr=2e-3)
+    history = []
+    for _ in range(40):
+        losses = mapt_losses(tiny_network, batch, LossWeights())
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        torch.nn.utils.clip_grad_norm_(tiny_network.parameters(), 5.0)
+        optimizer.step()
+        history.append({name: loss.item() for name, loss in losses.items()})
+    first, last = ({name: np.mean([h[name] for h in part]) for name in part[0]} for part in (history[:5], history[-5:]))
+    assert sum(last.values()) < 0.75 * sum(first.values())
     assert last["semantic"] < 0.7 * first["semantic"]
     assert last["motion"] < first["motion"]
     assert last["appearance"] < first["appearance"]
-    assert not tiny_network.training
-
-
-def test_a_gradient_that_is_not_a_number_stops_before_it_reaches_the_weights(tiny_network):
-    weight = tiny_network.semantic.classifier.weight
-    before = weight.detach().clone()
-    loss = torch.sqrt((weight * 0).sum())  # finite, with an infinite slope
-    with pytest.raises(FloatingPointError, match="step 0: the gradient"):
-        fit(tiny_network, iter([{"semantic": loss}]), 1, show_progress=False)
-    assert torch.equal(weight, before)
-
-
-def test_a_loss_that_is_not_a_number_stops_with_the_step(tiny_network, pair):
-    batch = make_batch([pair], KITTI_STEP)
-    with torch.no_grad():
-        tiny_network.semantic.classifier.bias.fill_(float("nan"))
-    with pytest.raises(FloatingPointError, match="step 0"):
-        fit(tiny_network, iter([mapt_losses(tiny_network.train(), batch, LossWeights())]), 1, show_progress=False)
