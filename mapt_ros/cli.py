@@ -90,12 +90,10 @@ def node(context: typer.Context) -> None:
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Output folder.")] = Path("out/demo"),
-    weights: Annotated[
-        Path | None, typer.Option(help="A .safetensors file; otherwise weights are made for the scene, once.")
-    ] = None,
+    weights: Weights = "compact",
     as_json: Json = False,
 ) -> None:
-    """The main job: a driving scene as a bag, the real node over DDS, its output recorded and drawn."""
+    """The main job: a procedural drive as a bag, the real node over DDS, its output recorded and drawn."""
     from mapt_ros.ros.demo import run_demo
 
     _report(run_demo(out, weights=weights), as_json)

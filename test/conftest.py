@@ -11,6 +11,27 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
+def tiny_drive() -> list:
+    """Four 96x160 frames with their label maps: two cars and a person move before a striped street."""
+    import numpy as np
+
+    from mapt_ros.data.labels import LABEL_DIVISOR
+
+    def frame(t: int) -> tuple[np.ndarray, np.ndarray]:
+        rows, columns = np.mgrid[:96, :160]
+        labels = np.where(rows < 40, 10, 0) * LABEL_DIVISOR  # sky, road
+        image = np.stack([90 + 40 * np.sin((columns + 2 * t) / k) + rows / 2 for k in (5, 7, 9)], axis=-1)
+        things = [(13, 1, 20 + 4 * t, 38, 50, 28), (13, 2, 110 - 3 * t, 42, 30, 18), (11, 1, 84 + t, 30, 12, 36)]
+        for class_id, track_id, x, y, width, height in things:
+            inside = (abs(columns - x - width / 2) < width / 2) & (abs(rows - y - height / 2) < height / 2)
+            labels[inside] = class_id * LABEL_DIVISOR + track_id
+            image[inside] = (60 * track_id, 200 - 70 * track_id, 10 * class_id)
+        return image.clip(0, 255).astype(np.uint8), labels.astype(np.int32)
+
+    return [frame(t) for t in range(4)]
+
+
+@pytest.fixture(scope="session")
 def tiny_config():
     """The config of the narrowest network that still has every part of MAPT."""
     from mapt_ros.model.config import AppearanceConfig, InstanceConfig, ModelConfig, MotionConfig, SemanticConfig

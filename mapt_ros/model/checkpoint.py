@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 from mapt_ros.errors import InputError, first_line, validated
 from mapt_ros.model.config import ModelConfig
 from mapt_ros.model.mapt import MAPT
-from mapt_ros.resources import cache_dir
 
 FORMAT = "mapt_ros/1"
 
@@ -131,28 +130,19 @@ def load_checkpoint(path: Path, expected: ModelConfig | None = None) -> tuple[MA
 
 
 def find_weights(name_or_path: str | Path) -> Path:
-    """A checkpoint's file: a path as it is, or a name looked up among the bundled weights, then in the cache.
+    """A checkpoint's file: a path as it is, or the name of a bundled one.
 
     Raises:
-        InputError: a name that is neither bundled nor in the cache.
+        InputError: there are no weights of that name.
     """
     path = Path(name_or_path)
     if path.suffix or len(path.parts) > 1:
         return path
-    bundled = Path(__file__).parents[1] / "weights" / f"{path}.safetensors"
-    cached = cached_weights(str(path))
-    for candidate in (bundled, cached):
-        if candidate.is_file():
-            return candidate
-    raise InputError(
-        f"weights {str(path)!r}: neither bundled nor in {cached.parent}; run `mapt demo` once, which makes 'compact',"
-        " or give a .safetensors file"
-    )
-
-
-def cached_weights(name: str) -> Path:
-    """Where weights that this machine made for itself are kept."""
-    return cache_dir() / "weights" / f"{name}.safetensors"
+    bundled = Path(__file__).parents[1] / "weights"
+    if (bundled / f"{path}.safetensors").is_file():
+        return bundled / f"{path}.safetensors"
+    names = ", ".join(sorted(file.stem for file in bundled.glob("*.safetensors"))) or "none"
+    raise InputError(f"weights {str(path)!r}: bundled are {names}; or give a .safetensors file")
 
 
 def file_hash(path: Path) -> str:

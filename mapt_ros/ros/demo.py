@@ -1,4 +1,4 @@
-"""The main job from end to end: a drawn scene as a bag, played over DDS to the real node, its output recorded and shown."""
+"""The main job from end to end: a procedural drive as a bag, played over DDS to the node, its output recorded and shown."""
 
 import json
 import os
@@ -15,62 +15,68 @@ import cv2
 import numpy as np
 import yaml
 
-from mapt_ros.data.labels import KITTI_STEP
+from mapt_ros.data.dataset import open_dataset
+from mapt_ros.data.frames import Frame
+from mapt_ros.data.labels import KITTI_STEP, is_instance
 from mapt_ros.errors import InputError
+from mapt_ros.evaluation.evaluate import Evaluator
 from mapt_ros.evaluation.identity import Identities
-from mapt_ros.model.checkpoint import file_hash, read_header
+from mapt_ros.model.checkpoint import file_hash, find_weights, read_header
 from mapt_ros.replay.bag_reader import BagReader
-from mapt_ros.replay.bags import BagWriter
+from mapt_ros.replay.bags import FIRST_STAMP_NS, write_bag
 from mapt_ros.replay.sinks import VideoSink
 from mapt_ros.replay.sources import SourceFrame
 from mapt_ros.ros.conversions import decode_panoptic
 from mapt_ros.ros.player import play_bag
 from mapt_ros.ros.recorder import Recorder
-from mapt_ros.synthetic.scene import DrivingScene
+from mapt_ros.synthetic.write import synthesise
 from mapt_ros.tracking.frame import PanopticFrame
 from mapt_ros.tracking.tracker import pick_device
-from mapt_ros.training.quick import quick_weights
 from mapt_ros.viz.overlay import Trails, contact_sheet, draw_overlay
 
 PERIOD_NS = 100_000_000  # 10 Hz, like KITTI
-START_NS = 1_000_000_000
 FRAMES = 40
-SCENE_SEED = 6  # none of the training's
+WORLD_SEED = 200_000  # none of the training's, nor of the evaluation's
 PANOPTIC, CLASSES = "/mapt/panoptic", "/mapt/classes"
-_RESULTS = ("scene", "panoptic", "overlay.mp4", "overlay.png", "summary.json")
+_RESULTS = ("world", "scene", "panoptic", "overlay.mp4", "overlay.png", "summary.json")
 _MARKER = ".mapt_demo"
 _COME_UP_S = 60.0
 _LAST_FRAME_S = 60.0
 _SHEET = (2, 4)  # columns, rows
 
 
-def run_demo(out: Path, *, weights: Path | None = None) -> dict:
-    """Writes ``scene/`` and ``panoptic/`` (rosbag2), ``overlay.mp4``, ``overlay.png`` and ``summary.json`` to ``out``.
+def run_demo(out: Path, *, weights: str | Path = "compact") -> dict:
+    """The results of one drive through the procedural world.
+
+    Writes to ``out``: ``world/`` (the drive in the KITTI-STEP layout, with its ground truth), ``scene/`` and
+    ``panoptic/`` (rosbag2), ``overlay.mp4``, ``overlay.png`` and ``summary.json``.
 
     Args:
         out: made if needed; what an earlier demo left there is replaced, nothing else.
-        weights: a checkpoint; None takes (or makes) the cached ones of the quick recipe.
+        weights: a checkpoint, or the name of a bundled one.
 
     Returns:
         What ``summary.json`` holds.
 
     Raises:
-        InputError: no usable weights, ``out`` holds something else's results or cannot be written, or the node did not come up, ended early, or lost a frame.
+        InputError: no usable weights, ``out`` holds something else's results or cannot be written, or the node did not
+            come up, ended early, or lost a frame.
     """
-    weights = weights or quick_weights()
-    read_header(weights)  # sooner told here than by a node that waits to be configured again
+    checkpoint = find_weights(weights)
+    read_header(checkpoint)  # sooner told here than by a node that waits to be configured again
     claim(out)
-    scene = DrivingScene(SCENE_SEED, frames=FRAMES)
-    write_scene_bag(scene, out / "scene")
-    log = track_over_dds(out / "scene", out / "panoptic", weights, log=out / "node.log")
+    synthesise(out / "world", seed=WORLD_SEED, sequences=1, frames=FRAMES, split="val")
+    write_bag(out / "world", out / "scene")
+    log = track_over_dds(out / "scene", out / "panoptic", checkpoint, log=out / "node.log")
     messages = [message for _, message in BagReader(out / "panoptic").messages(PANOPTIC)]
     tracked = [decode_panoptic(message) for message in messages]
     stamps = [frame.stamp_ns for frame in tracked]
-    if stamps != [START_NS + i * PERIOD_NS for i in range(FRAMES)]:
+    if stamps != [FIRST_STAMP_NS + i * PERIOD_NS for i in range(FRAMES)]:
         raise InputError(f"the node answered {len(stamps)} of {FRAMES} frames, or out of order; its log is {log}")
-    draw(scene, tracked, out)
-    summary = summarise(scene, messages, tracked) | {
-        "weights": f"{weights.stem} {file_hash(weights)}",
+    drive = read_drive(out)
+    draw(drive, tracked, out)
+    summary = summarise(drive, messages, tracked) | {
+        "weights": f"{checkpoint.stem} {file_hash(checkpoint)}",
         "device": str(pick_device("auto")),
         "overlay": str(out / "overlay.png"),
         "video": str(out / "overlay.mp4"),
@@ -79,15 +85,10 @@ def run_demo(out: Path, *, weights: Path | None = None) -> dict:
     return summary
 
 
-def write_scene_bag(scene: DrivingScene, out: Path) -> None:
-    """The scene as a rosbag2 with ``/image`` and ``/camera_info`` at 10 Hz."""
-    projection = np.array([[scene.fx, 0, scene.cx, 0], [0, scene.fy, scene.cy, 0], [0, 0, 1, 0]])
-    with BagWriter(out) as writer:
-        for index, frame in enumerate(scene):
-            stamp = START_NS + index * PERIOD_NS
-            height, width = frame.labels.shape
-            writer.write_camera_info(width, height, stamp, projection=projection)
-            writer.write_image(frame.image, stamp)
+def read_drive(out: Path) -> list[Frame]:
+    """The images of a demo's drive with their true label maps."""
+    (sequence,) = open_dataset(out / "world", "val").sequences
+    return [sequence.frame(i) for i in range(len(sequence))]
 
 
 def track_over_dds(bag: Path, out: Path, weights: Path, *, log: Path) -> Path:
@@ -146,15 +147,14 @@ def yaml_string(value: str) -> str:
     return yaml.safe_dump(value, default_style='"').strip()
 
 
-def draw(scene: DrivingScene, tracked: list[PanopticFrame], out: Path) -> None:
+def draw(drive: list[Frame], tracked: list[PanopticFrame], out: Path) -> None:
     """``overlay.mp4`` and the contact sheet ``overlay.png``."""
     video = VideoSink(out / "overlay.mp4", KITTI_STEP)
     trails = Trails()
     columns, rows = _SHEET
     shown = set(np.linspace(0, len(tracked) - 1, columns * rows).astype(int).tolist())
     sheet = []
-    for index, frame in enumerate(tracked):
-        image = scene[index].image
+    for index, ((image, _), frame) in enumerate(zip(drive, tracked, strict=True)):
         video.write("scene", SourceFrame(image, frame.stamp_ns, index, f"{index}"), frame, 0.0)
         trails.update(frame)
         if index in shown:
@@ -163,20 +163,23 @@ def draw(scene: DrivingScene, tracked: list[PanopticFrame], out: Path) -> None:
     cv2.imwrite(str(out / "overlay.png"), contact_sheet(sheet, columns)[..., ::-1])
 
 
-def summarise(scene: DrivingScene, messages: list, tracked: list[PanopticFrame]) -> dict:
-    """The figures of the run, measured against the scene's ground truth."""
-    identities = Identities()
-    for truth, frame in zip(scene, tracked):
-        identities.add(truth.labels, frame.labels)
+def summarise(drive: list[Frame], messages: list, tracked: list[PanopticFrame]) -> dict:
+    """The figures of the run, measured against the drive's ground truth."""
+    identities, evaluator = Identities(), Evaluator(KITTI_STEP)
+    for (_, truth), frame in zip(drive, tracked, strict=True):
+        identities.add(truth, frame.labels)
+        evaluator.add("scene", truth, frame.labels)
+    scores = evaluator.scores()
     latencies = [message.processing_ms for message in messages]
     return {
-        "frames_in": len(scene),
+        "frames_in": len(drive),
         "frames_out": len(tracked),
         "tracks": len({i.track_id for frame in tracked for i in frame.instances}),
-        "ground_truth_tracks": len(scene.things),
+        "ground_truth_tracks": len({label for _, truth in drive for label in np.unique(truth[is_instance(truth)])}),
         "tracks_kept_10_frames": len(identities.persistent(10)),
         "id_switches": identities.switches,
         "things_found": round(identities.matched / max(1, identities.things), 3),
+        **{name: round(scores[name], 3) for name in ("PAT", "PQ", "TQ", "STQ")},
         "latency_ms_p50": round(float(np.percentile(latencies, 50)), 1),
         "latency_ms_p95": round(float(np.percentile(latencies, 95)), 1),
     }

@@ -112,14 +112,9 @@ def test_files_that_are_no_checkpoint(tmp_path, saved):
     assert str(cut) in refusal(lambda: load_checkpoint(cut))
 
 
-def test_a_name_that_is_neither_bundled_nor_cached_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setenv("MAPT_CACHE", str(tmp_path))
-    assert "give a .safetensors file" in refusal(lambda: find_weights("no-such-weights"))
-    cached = tmp_path / "weights" / "mine.safetensors"
-    cached.parent.mkdir()
-    cached.touch()
-    assert find_weights("mine") == cached
-    assert find_weights(cached) == cached
+def test_a_name_that_is_not_bundled_says_what_there_is(tmp_path):
+    assert "bundled are" in refusal(lambda: find_weights("no-such-weights"))
+    assert find_weights(tmp_path / "mine.safetensors") == tmp_path / "mine.safetensors"
 
 
 def test_nothing_is_left_beside_a_checkpoint_that_could_not_be_written(tiny_network, tmp_path):

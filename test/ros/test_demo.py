@@ -1,4 +1,4 @@
-"""The main job with the real parts: trained weights, the node as a process, images and answers over DDS."""
+"""The main job with the real parts: shipped weights, the node as a process, images and answers over DDS."""
 
 import json
 
@@ -13,17 +13,17 @@ from mapt_ros.data.labels import decode_labels
 from mapt_ros.errors import InputError
 from mapt_ros.evaluation.identity import Identities
 from mapt_ros.replay.bag_reader import BagReader
+from mapt_ros.replay.bags import FIRST_STAMP_NS
 from mapt_ros.ros.conversions import decode_panoptic
-from mapt_ros.ros.demo import FRAMES, PANOPTIC, PERIOD_NS, SCENE_SEED, START_NS, run_demo
-from mapt_ros.synthetic.scene import DrivingScene
-from mapt_ros.training.quick import quick_weights, read_recipe
+from mapt_ros.ros.demo import FRAMES, PANOPTIC, PERIOD_NS, WORLD_SEED, read_drive, run_demo
+from mapt_ros.training.recipe import load_recipe
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """Folder and summary of one run; makes the weights (minutes) if this machine has none of the recipe yet."""
+    """Folder and summary of one run."""
     out = tmp_path_factory.mktemp("demo")
-    return out, run_demo(out, weights=quick_weights())
+    return out, run_demo(out)
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +32,15 @@ def received(demo) -> list:
 
 
 def test_every_image_is_answered_once_in_order_under_its_own_stamp(received):
-    assert [f.stamp_ns for f in received] == [START_NS + i * PERIOD_NS for i in range(FRAMES)]
+    assert [f.stamp_ns for f in received] == [FIRST_STAMP_NS + i * PERIOD_NS for i in range(FRAMES)]
     assert [(f.sequence, f.epoch) for f in received] == [(i, 0) for i in range(FRAMES)]
 
 
-def test_ids_persist_as_the_ground_truth_says(received):
+def test_ids_persist_as_the_ground_truth_says(demo, received):
     """What the product is for: at least two things keep one id of their own over ten frames or more."""
     identities = Identities()
-    for truth, frame in zip(DrivingScene(SCENE_SEED, frames=FRAMES), received, strict=True):
-        identities.add(truth.labels, frame.labels)
+    for (_, truth), frame in zip(read_drive(demo[0]), received, strict=True):
+        identities.add(truth, frame.labels)
     kept = identities.persistent(10)  # one to one
     assert len(kept) >= 2
 
@@ -52,30 +52,21 @@ def test_messages_and_label_maps_agree(received):
         assert all(i.area == (ids == i.track_id).sum() for i in frame.instances)
 
 
-def test_the_scene_is_one_that_the_weights_have_not_seen():
-    recipe = read_recipe()
-    assert SCENE_SEED not in range(recipe.first_seed, recipe.first_seed + recipe.scenes)
+def test_the_drive_is_one_that_the_weights_have_not_seen():
+    assert WORLD_SEED not in {source.synthetic.seed for source in load_recipe("compact_synthetic").data}
 
 
 def test_summary_and_pictures_are_there(demo):
     out, summary = demo
     assert json.loads((out / "summary.json").read_text()) == summary
     assert summary["frames_in"] == summary["frames_out"] == FRAMES
-    # Far below what was seen (0.55 and 5 of 324): other processors round otherwise, and three minutes are short.
-    assert summary["things_found"] >= 0.25
-    assert summary["tracks"] >= 4 and summary["id_switches"] <= 30
+    assert summary["things_found"] >= 0.4 and summary["PAT"] >= 0.4 and summary["STQ"] >= 0.4
     assert 0 < summary["latency_ms_p50"] <= summary["latency_ms_p95"]
     assert summary["weights"].startswith("compact ") and summary["device"]
     sheet = cv2.imread(str(out / "overlay.png"))
     assert sheet is not None and sheet.std() > 10
     with av.open(str(out / "overlay.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) == FRAMES
-
-
-def test_weights_are_made_once(demo, monkeypatch):
-    monkeypatch.setattr("mapt_ros.training.quick.train", lambda *_: pytest.fail("trained again"))
-    path = quick_weights()
-    assert path.is_file()
 
 
 def test_weights_that_are_none_are_one_line_before_anything_is_written(tmp_path):

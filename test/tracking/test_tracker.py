@@ -9,7 +9,6 @@ import torch
 from mapt_ros import LABEL_DIVISOR, PanopticTracker
 from mapt_ros.data.labels import decode_labels
 from mapt_ros.errors import InputError
-from mapt_ros.synthetic.scene import DrivingScene
 from mapt_ros.tracking.config import TrackerConfig
 from mapt_ros.tracking.frame import Association, TrackState
 
@@ -19,10 +18,9 @@ def tracker(tiny_weights) -> PanopticTracker:
     return PanopticTracker.load(tiny_weights, device="cpu", confirm_after=1, motion_threshold=0.05)
 
 
-@pytest.fixture(scope="module")
-def images() -> list[np.ndarray]:
-    scene = DrivingScene(2, height=96, width=160)
-    return [scene[i].image for i in range(4)]
+@pytest.fixture
+def images(tiny_drive) -> list[np.ndarray]:
+    return [image for image, _ in tiny_drive]
 
 
 def bytes_of(frames) -> list:

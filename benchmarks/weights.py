@@ -1,0 +1,113 @@
+"""What shipped weights reach on procedural sequences they were never trained on, and what motion and appearance add.
+
+    python -m benchmarks.weights [--weights compact] [--scenario mixed ...] [--json FILE]
+
+Sequences are written to the cache first (seeds from 100000 are kept for evaluation). PAT, PQ, TQ and STQ are those of
+``mapt evaluate`` with minimum area 0; every variant of the tracker sees the same detections.
+"""
+
+import argparse
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from mapt_ros.data.dataset import open_dataset
+from mapt_ros.data.frames import Dataset
+from mapt_ros.evaluation.variants import Comparison, compare
+from mapt_ros.resources import cache_dir
+from mapt_ros.synthetic.scenarios import SCENARIOS
+from mapt_ros.synthetic.write import synthesise
+from mapt_ros.tracking.tracker import PanopticTracker
+
+SEED = 100_000
+
+
+def main() -> None:
+    """Prints a table in Markdown and writes the numbers as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", default="compact")
+    parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="may be given again; all without")
+    parser.add_argument("--sequences", type=int, default=8)
+    parser.add_argument("--frames", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a tracker setting")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    settings = {name: json.loads(value) for name, _, value in (text.partition("=") for text in options.set)}
+    processes = len(os.sched_getaffinity(0))
+    results = {}
+    for scenario in options.scenario or SCENARIOS:
+        folder = cache_dir() / "evaluation" / f"{scenario}_{options.seed}_{options.sequences}x{options.frames}"
+        synthesise(
+            folder,
+            seed=options.seed,
+            sequences=options.sequences,
+            frames=options.frames,
+            scenario=scenario,
+            split="val",
+            processes=processes,
+        )
+        results[scenario] = numbers(score(options.weights, folder, processes, settings))
+        print(json.dumps({scenario: results[scenario]}), flush=True)
+    print(table(results))
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def score(weights: str, folder: Path, processes: int, settings: dict) -> Comparison:
+    """All variants over a folder of sequences, as many sequences at a time as there are processes."""
+    dataset = open_dataset(folder, "val")
+    parts = [(weights, Dataset(folder, dataset.classes, (sequence,)), settings) for sequence in dataset.sequences]
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        outcomes = list(tqdm(pool.map(_score, parts), total=len(parts), desc=folder.name, unit="sequence"))
+    total = outcomes[0]
+    for outcome in outcomes[1:]:
+        total.merge(outcome)
+    return total
+
+
+def _score(part: tuple[str, Dataset, dict]) -> Comparison:
+    torch.set_num_threads(1)
+    weights, dataset, settings = part
+    return compare(PanopticTracker.load(weights, **settings), dataset)
+
+
+def numbers(comparison: Comparison) -> dict:
+    """The scores of every variant, the propagation's, and the differences that the table shows."""
+    scores = {name: evaluator.scores() for name, evaluator in comparison.evaluators.items()}
+    combined, motion, appearance = (scores[name] for name in ("combined", "motion", "appearance"))
+    per_class = comparison.evaluators["combined"].result()["per_class"]
+    return {
+        "variants": scores,
+        "propagation_beyond_8px": comparison.propagation.summary(8.0),
+        "propagation_all": comparison.propagation.summary(-1.0),
+        "combined_over_best_single_head": combined["PAT"] - max(motion["PAT"], appearance["PAT"]),
+        "tq_lost_by_shuffling": motion["TQ"] - scores["motion, shuffled offsets"]["TQ"],
+        "tq_over_iou_tracker": combined["TQ"] - scores["plain IoU tracker"]["TQ"],
+        "per_class": {name: {key: row[key] for key in ("PQ", "IoU", "TQ")} for name, row in per_class.items()},
+    }
+
+
+def table(results: dict) -> str:
+    """One row a scenario, in percent."""
+    columns = ["PAT", "PQ", "TQ", "STQ", "PAT motion", "PAT appearance", "combined − best single"]
+    columns += ["propagated − copied IoU (> 8 px)", "TQ − shuffled", "TQ − IoU tracker"]
+    lines = [f"| scenario | {' | '.join(columns)} |", "| --- |" + " ---: |" * len(columns)]
+    for scenario, result in results.items():
+        variants = result["variants"]
+        values = [variants["combined"][name] for name in ("PAT", "PQ", "TQ", "STQ")]
+        values += [variants["motion"]["PAT"], variants["appearance"]["PAT"], result["combined_over_best_single_head"]]
+        values += [result["propagation_beyond_8px"]["gain"], result["tq_lost_by_shuffling"]]
+        values += [result["tq_over_iou_tracker"]]
+        cells = ["-" if value is None else f"{100 * value:.1f}" for value in values]
+        lines.append(f"| {scenario} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
