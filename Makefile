@@ -39,7 +39,7 @@ endif
 	@scripts/make_venv.sh
 
 .venv/.packages: .venv/.home pyproject.toml setup.py
-	.venv/bin/python -m pip install --disable-pip-version-check --editable '.[ros,build,dev]'
+	.venv/bin/python -m pip install --disable-pip-version-check --editable '.[world,ros,build,dev]'
 	@touch $@
 
 .venv/.messages: .venv/.packages CMakeLists.txt package.xml scripts/build_messages.sh msg $(wildcard msg/*.msg)
