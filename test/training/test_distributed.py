@@ -47,3 +47,14 @@ def test_gradients_of_two_processes_equal_those_of_one_on_the_joint_batch(recipe
         scale = max(float(gradient.abs().max()), 1e-3 * largest)
         worst[name] = float((gradient - two[name]).abs().max()) / scale
     assert max(worst.values()) < 1e-5, sorted(worst.items(), key=lambda item: -item[1])[:5]
+
+
+def test_a_file_that_one_process_cannot_read_ends_both_with_one_line(recipe_file, make_dataset, tmp_path):
+    folder = make_dataset(sequences=1, frames=2)
+    (folder / "images/train/0000/000001.png").write_bytes(b"no picture")
+    recipe = recipe_file(stages=[{"kind": "images", "steps": 2, "batch": 2}])
+    where = ("--out", tmp_path / "run", "--data", folder, "--device", "cpu")
+    codes, errors = run_two("-m", "mapt_ros.training", recipe, *where)
+    assert codes == [2, 2]
+    assert "000001.png: is not a whole image file" in errors[0].splitlines()[-1]
+    assert not any("Traceback" in text for text in errors)

@@ -22,7 +22,7 @@ def pair(tiny_drive):
 
 
 def batch_of(pair):
-    return collate([("a pair", [0, 1], list(pair))], KITTI_STEP).batch
+    return collate([("a pair", [0, 1], list(pair))], KITTI_STEP).frames
 
 
 def empty(frame):
