@@ -76,11 +76,13 @@ class Body:
         )
         arch = 1.14 * shape.wheel
         turns = arch * np.cos(np.linspace(0.12, np.pi - 0.12, 7))
-        columns = [upper[:, 0], self._lower[:, 0], shape.axles[0] + turns, shape.axles[1] + turns]
+        # The arches end steeply: with one column inside and one outside of each.
+        ends = [axle + reach for axle in shape.axles for reach in (turns[[0, -1]], 1.001 * arch * np.array([-1, 1]))]
+        columns = [upper[:, 0], self._lower[:, 0], *ends, shape.axles[0] + turns, shape.axles[1] + turns]
         columns += [tail[0] + np.array([0.06, 0.14, 0.28]), nose[0] - np.array([0.05, 0.14, 0.3])]
         self.columns = np.unique(np.round(np.concatenate(columns), 4))
-        wide = np.diff(self.columns, prepend=-9) > 0.03
-        self.columns = self.columns[wide | np.isin(self.columns, np.round([*upper[:, 0]], 4))]
+        wide = np.diff(self.columns, prepend=-9) > 0.055
+        self.columns = self.columns[wide | np.isin(self.columns, np.round(np.concatenate([upper[:, 0], *ends]), 4))]
         self._outline = upper
         self._arch = arch
         self.upper = np.stack([self.columns, self.top(self.columns)], axis=1)

@@ -111,10 +111,10 @@ def _side_windows(body: Body, fitting: Fitting, tinted: bool) -> Mesh:
         upper = np.maximum(np.interp(along, x, top) - inset, low + 0.004)
         return fitting.side(along, low + np.linspace(0, 1, 3)[:, None] * (upper - low), by)
 
-    parts = [_patch(band(first, last, 0.0, 18, 0.008), TRIM)]
+    parts = [_patch(band(first, last, 0.0, 14, 0.008), TRIM)]
     for i, (start, end) in enumerate(pairwise(edges)):
         glass = TINTED if tinted and i + 2 < len(edges) else GLASS
-        parts.append(_patch(band(start + 0.035, end - 0.035, 0.022, 6, 0.012), glass))
+        parts.append(_patch(band(start + 0.035, end - 0.035, 0.022, 5, 0.012), glass))
     return joined(parts)
 
 

@@ -130,7 +130,7 @@ def number_plate(x: float, z: float, rear: bool) -> Mesh:
     return surface(np.stack(np.broadcast_arrays(x, y[None, :], z[:, None]), axis=-1), PLATE, flip=rear)
 
 
-def wheel_mesh(radius: float, width: float, rim: Material, spokes: int, sections: int = 16) -> Mesh:
+def wheel_mesh(radius: float, width: float, rim: Material, spokes: int, sections: int = 14) -> Mesh:
     """A wheel in its own frame: axle along y, outside at +y, ``spokes`` bright spokes (0 = a plain disc with holes)."""
     inner, half = 0.66 * radius, 0.5 * width
     tread = [(0.0, -half), (0.97 * radius, -half), (radius, -0.7 * half), (radius, 0.6 * half), (0.93 * radius, half)]

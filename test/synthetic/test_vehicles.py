@@ -13,7 +13,7 @@ from mapt_ros.synthetic.vehicle import BRAKE_LAMP, LEFT_INDICATOR, RIGHT_INDICAT
 
 # name: how to build it, class id, triangles at most, ranges of length, width and height in metres
 BODIES = {
-    **{kind: (lambda rng, kind=kind: car(rng, kind), 13, 3300, (3.5, 5.3), (1.6, 2.0), (1.38, 2.1)) for kind in KINDS},
+    **{kind: (lambda rng, kind=kind: car(rng, kind), 13, 3000, (3.5, 5.3), (1.6, 2.0), (1.38, 2.1)) for kind in KINDS},
     **{
         kind: (lambda rng, kind=kind: truck(rng, kind), 14, 3300, (5.2, 16.5), (1.9, 2.55), (2.1, 4.05))
         for kind in TRUCK_KINDS
