@@ -141,7 +141,7 @@ class Walkers:
 def stroll(walkers: Walkers, ego_motion: Motion) -> None:
     """All people of a sequence, near the ego vehicle's way."""
     random, scenario, town = walkers.random, walkers.scenario, walkers.town
-    busy = random.uniform(0.4, 1.6)
+    busy = random.uniform(0.6, 1.4)
     first, last = (station(town.main, ego_motion.places[i]) for i in (0, -1))
     stretches = [(town.main, first + 3, last + _AHEAD)]
     for junction in town.junctions:
