@@ -11,7 +11,7 @@ import numpy as np
 from mapt_ros.synthetic.mesh import Material, Mesh, joined
 from mapt_ros.synthetic.solids import Target, mirrored, surface, welded
 
-_LATERAL = np.array([-1.0, -0.72, -0.3, 0.3, 0.72, 1.0])  # across the profile skin
+_LATERAL = np.array([-1.0, -0.66, 0.0, 0.66, 1.0])  # across the profile skin
 _EDGE = np.array([1.0, 0.3, 0.0])  # rows of the side skin that round its upper edge off, in edge radii
 _ROUNDING = 0.1  # metres, radius of the edges along roof and bonnet
 _CROWN = 0.04  # metres that roof, screens and ends bulge in the middle
@@ -75,7 +75,7 @@ class Body:
             ]
         )
         arch = 1.14 * shape.wheel
-        turns = arch * np.cos(np.linspace(0.12, np.pi - 0.12, 7))
+        turns = arch * np.cos(np.linspace(0.12, np.pi - 0.12, 6))
         # The arches end steeply: with one column inside and one outside of each.
         ends = [axle + reach for axle in shape.axles for reach in (turns[[0, -1]], 1.001 * arch * np.array([-1, 1]))]
         columns = [upper[:, 0], self._lower[:, 0], *ends, shape.axles[0] + turns, shape.axles[1] + turns]

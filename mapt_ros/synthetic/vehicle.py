@@ -46,7 +46,7 @@ def paint(rng: np.random.Generator) -> Material:
     """A car's paint, drawn as often as on German roads, under a clear coat."""
     shares = np.array([share for _, share in _PAINTS])
     color = np.array(_PAINTS[rng.choice(len(_PAINTS), p=shares / shares.sum())][0])
-    color = np.clip(color * rng.uniform(0.8, 1.2) * rng.uniform(0.94, 1.06, 3), 0.006, 0.8)
+    color = np.clip(color * rng.uniform(0.8, 1.2) * rng.uniform(0.975, 1.025, 3), 0.006, 0.8)
     return Material(tuple(color.tolist()), gloss=0.04, seed=int(rng.integers(1 << 30)))
 
 
