@@ -6,7 +6,7 @@ import numpy as np
 
 from mapt_ros.synthetic.buildings import BUILDING, Plan, building, garage, hall
 from mapt_ros.synthetic.furniture import FENCE, WALL, garden_wall, railing
-from mapt_ros.synthetic.greenery import VEGETATION, bush, hedge, planted
+from mapt_ros.synthetic.greenery import VEGETATION, bush, hedge, leaves, planted
 from mapt_ros.synthetic.layout import KERB, Frontage
 from mapt_ros.synthetic.lots import GRADE, Site, Street
 from mapt_ros.synthetic.mesh import Material, Texture, pose
@@ -100,14 +100,15 @@ def _clear(site: Site, line: np.ndarray, margin: float) -> bool:
 def _hedge(site: Site, line: np.ndarray, height: float, detail: float = 0.7) -> None:
     """A hedge along a line, straight from point to point."""
     width = float(site.rng.uniform(0.5, 0.9))
-    coarse = line[:: max(1, len(line) // max(1, int(len(line) / 4)))]
+    green = leaves(site.rng, turning=False)
+    coarse = line[::2]
     if not np.array_equal(coarse[-1], line[-1]):
         coarse = np.concatenate([coarse, line[-1:]])
     for a, b in pairwise(coarse):
         length = float(np.linalg.norm(b - a))
         if length > 0.4:
             yaw = float(np.arctan2(b[1] - a[1], b[0] - a[0]))
-            plant = hedge(length, height, width, detail, site.rng)
+            plant = hedge(length, height, width, detail, green, site.rng)
             site.parts.add(VEGETATION, planted(plant, a[0], a[1], GRADE, yaw))
 
 
@@ -164,7 +165,8 @@ def _gardens(site: Site, street: Street) -> None:
                 if site.free(box, 3.0, 6.0):
                     site.parts.add(BUILDING, garage(rng), transform=box @ pose(0, 0, GRADE))
                     site.take(box, 3.0, 6.0)
-                    _paved(site, box, 0.1, 2.9, -(place + 2.0), 0.0, drive)
+                    way = box @ pose(1.5, 0.0)
+                    _paved(site, box, 0.1, 2.9, -float(site.layout.clearance(way[None, :2, 3])[0]), 0.0, drive)
         _bushes(site, middle @ pose(0, 0.8), lot, max(1.0, setback - 1.5), int(rng.integers(0, 4)))
         if rng.random() < 0.6:
             _tree(site, middle @ pose(rng.uniform(1, lot - 1), rng.uniform(1.5, setback)), 0.7)

@@ -149,17 +149,19 @@ def slab_along(line: np.ndarray, width: float, low: float, high: float, material
     return quads(np.concatenate(corners), material, np.concatenate(rests))
 
 
-def bus_shelter(length: float) -> Mesh:
-    """A glass shelter along x from the origin, open to -y, 1.5 m deep."""
-    glass = Material((0.05, 0.06, 0.06), gloss=0.05, glass=True)
+def bus_shelter(length: float, rng: np.random.Generator) -> Mesh:
+    """A shelter along x from the origin, open to -y, 1.5 m deep; its glass is so clear that only the frame is there."""
     ends = np.array([(0, 0.0), (length, 0.0), (0, 1.4), (length, 1.4), (length / 2, 1.4)])
     stands = np.concatenate([ends, np.zeros((5, 1))], axis=1)
     pillars = boxes(stands - [0.04, 0.04, 0.1], stands + [0.04, 0.04, 2.35], _DARK)
-    low = np.array([(0, 1.38, 0.15), (0, 0.3, 0.15)])
-    panes = boxes(low, np.array([(length, 1.4, 2.2), (0.03, 1.38, 2.2)]), glass)
+    z = np.array([0.25, 1.1, 2.15])
+    low = np.stack([np.zeros(3), np.full(3, 1.38), z], axis=1)
+    rails = boxes(low, low + np.array([length, 0.04, 0.05]), _DARK, bottom=True)
+    poster = Material(tuple(rng.uniform(0.15, 0.6) * rng.uniform(0.7, 1.0, 3)), Texture.PLAIN, gloss=0.04)
+    panel = boxes(np.array([0.02, 0.1, 0.3]), np.array([0.12, 1.3, 2.1]), poster, bottom=True)
     roof = boxes(np.array([-0.2, -0.3, 2.35]), np.array([length + 0.2, 1.55, 2.5]), _DARK, bottom=True)
     bench = boxes(np.array([0.5, 1.0, 0.45]), np.array([length - 0.7, 1.3, 0.52]), _DARK, bottom=True)
-    return joined([pillars, panes, roof, bench])
+    return joined([pillars, rails, panel, roof, bench])
 
 
 def bridge(stands: np.ndarray, width: float, clear: float, reach: float, rng: np.random.Generator) -> tuple[Mesh, Mesh]:

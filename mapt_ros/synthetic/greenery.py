@@ -22,18 +22,23 @@ GREENS = (
 _BARKS = ((0.1, 0.08, 0.06), (0.16, 0.14, 0.12), (0.07, 0.055, 0.045))
 
 
-def leaves(rng: np.random.Generator) -> Material:
-    """Some tree's foliage."""
-    color = np.array(GREENS[rng.integers(len(GREENS))]) * rng.uniform(0.8, 1.25)
+def leaves(rng: np.random.Generator, turning: bool = True) -> Material:
+    """Some plant's foliage; a tree's may be turning brown."""
+    color = np.array(GREENS[rng.integers(len(GREENS) - (not turning))]) * rng.uniform(0.8, 1.25)
     return Material(tuple(color), Texture.LEAVES, 1.1, tuple(color * 0.55), seed=int(rng.integers(64)))
 
 
-def foliage(centers: np.ndarray, radii: np.ndarray, count: int, size: float, rng: np.random.Generator) -> np.ndarray:
-    """``count`` ragged leaf clumps (Nx3x3 corners) on the skins of blobs: Bx3 centres, Bx3 radii, in metres."""
+def foliage(
+    centers: np.ndarray, radii: np.ndarray, count: int, size: float, rng: np.random.Generator, upper: float = 0.8
+) -> np.ndarray:
+    """``count`` ragged leaf clumps (Nx3x3 corners) on the skins of blobs: Bx3 centres, Bx3 radii, in metres.
+
+    ``upper`` is the share of clumps on the blobs' upper halves.
+    """
     area = radii.prod(axis=1) ** (2 / 3)
     blob = rng.choice(len(centers), count, p=area / area.sum())
     direction = rng.normal(size=(count, 3))
-    direction[:, 2] = np.abs(direction[:, 2]) * np.where(rng.random(count) < 0.8, 1, -1)
+    direction[:, 2] = np.abs(direction[:, 2]) * np.where(rng.random(count) < upper, 1, -1)
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     # Most clumps lie near the skin, some inside, a few stand out.
     depth = np.clip(1 - np.abs(rng.normal(0, 0.22, (count, 1))) + 0.08, 0.2, 1.15)
@@ -62,14 +67,14 @@ def tree(height: float, spread: float, detail: float, rng: np.random.Generator, 
         [np.cos(golden) * out, np.sin(golden) * out, trunk + (height - trunk) * (0.1 + 0.78 * level)], axis=1
     )
     radii = spread * rng.uniform(0.34, 0.55, (blobs, 1)) * np.array([1, 1, 0.85])
-    count = int(460 * detail * (0.5 + 0.1 * height)) + 20
-    size = 0.36 * spread**0.5 * detail**-0.3
+    count = int(460 * detail * (0.5 + 0.1 * height)) + 35
+    size = 0.36 * spread**0.5 * detail**-0.2
     crown = triangles(foliage(centers, radii, count, size, rng), leaves(rng))
     bark = Material(_BARKS[rng.integers(len(_BARKS))], Texture.BARK, 0.3, seed=int(rng.integers(64)))
-    thick = 0.018 * height + 0.04
-    lean = rng.normal(0, 0.04 * height, 2) * 0.4
+    thick = 0.013 * height + 0.04
+    lean = rng.normal(0, 0.01 * height, 2)
     stem = np.array([(0, 0, -0.2), (0, 0, 0.3), (*lean, trunk), (*lean * 1.5, trunk + 0.55 * (height - trunk))])
-    wood = [tubes(stem[None], np.array([1.5, 1.05, 0.8, 0.25]) * thick, bark, 7)]
+    wood = [tubes(stem[None], np.array([1.4, 1.05, 0.8, 0.25]) * thick, bark, 7)]
     if detail > 0.3:
         ends = centers[: max(3, blobs // 2)]
         start = np.broadcast_to((*lean, trunk * 0.95), ends.shape)
@@ -82,15 +87,16 @@ def tree(height: float, spread: float, detail: float, rng: np.random.Generator, 
 def bush(size: np.ndarray, detail: float, rng: np.random.Generator) -> Mesh:
     """A bush or a piece of hedge on the ground that fills about a box of ``size`` (3) metres."""
     blobs = max(2, int(2 * size[0] * size[1] ** 0.5 + 1))
-    centers = rng.uniform(-0.32, 0.32, (blobs, 3)) * size + np.array([0, 0, 0.45 * size[2]])
+    centers = rng.uniform(-0.32, 0.32, (blobs, 3)) * size + np.array([0, 0, 0.38 * size[2]])
     radii = np.broadcast_to(np.minimum(size * 0.5, 0.75 * size.min() + 0.2), (blobs, 3)) * rng.uniform(
         0.6, 1.0, (blobs, 1)
     )
     area = size[0] * size[1] + 2 * size[2] * (size[0] + size[1])
-    return triangles(foliage(centers, radii, int(17 * detail * area) + 14, 0.27 * detail**-0.4, rng), leaves(rng))
+    clumps = foliage(centers, radii, int(17 * detail * area) + 14, 0.27 * detail**-0.4, rng, 0.6)
+    return triangles(clumps, leaves(rng, turning=False))
 
 
-def hedge(length: float, height: float, width: float, detail: float, rng: np.random.Generator) -> Mesh:
+def hedge(length: float, height: float, width: float, detail: float, green: Material, rng: np.random.Generator) -> Mesh:
     """A cut hedge along x from the origin: a leafy core with clumps standing out."""
     count = max(2, int(length / 0.5))
     x = np.linspace(0, length, count + 1)
@@ -105,11 +111,10 @@ def hedge(length: float, height: float, width: float, detail: float, rng: np.ran
     )
     sides = [np.stack([ring[k, :-1], ring[k, 1:], ring[k + 1, 1:], ring[k + 1, :-1]], axis=1) for k in range(3)]
     ends = np.stack([ring[[3, 0, 0, 0], 0] * 0 + ring[[3, 2, 1, 0], 0][::1], ring[[0, 1, 2, 3], -1]])
-    green = leaves(rng)
     # The core is opaque: leaves have gaps between them.
-    inner = Material(tuple(0.55 * c for c in green.color), Texture.GRASS, 0.3, seed=green.seed)
+    inner = Material(tuple(0.75 * c for c in green.color), Texture.GRASS, 0.3, seed=green.seed)
     core = quads(np.concatenate([*sides, ends]), inner)
-    clumps = int(11 * detail * length * (2 * height + width))
+    clumps = int(16 * detail * length * (2 * height + width))
     corner = np.array([length, width, height])
     place = rng.uniform(0, 1, (clumps, 3)) * corner - np.array([0, width / 2, 0])
     face = rng.choice(3, clumps, p=np.array([height, height, width]) / (2 * height + width))

@@ -120,25 +120,17 @@ def _main_markings(parts: Parts, layout: Layout, paint: Material, rng: np.random
     lanes = main.lanes * main.lane_width
     stretches = open_stretches(layout)
     gap = rng.choice([3.0, 4.0, 6.0])
+    free_start = -BEFORE  # where lines may begin: behind the crossing and the stop line
     for k, (start, end) in enumerate(stretches):
-        if main.lanes > 1:
-            for lateral in (-0.12, 0.12) if style < 0.6 else (0.0,):
-                marks.append(dashes(start, end, 1.5, 0.0, lateral, width))
-            for lane in range(1, main.lanes):
-                for sign in (-1, 1):
-                    marks.append(dashes(start, end, 3.0, gap, sign * lane * main.lane_width, width))
-        elif style < 0.85:
-            solid = min(12.0, 0.3 * (end - start))
-            marks.append(dashes(start, end - solid, 3.0, gap, 0.0, width))
-            marks.append(dashes(end - solid, end, 1.5, 0.0, 0.0, width))
-        for side in (-1, 1):
-            if main.parking[0 if side > 0 else 1] > 0:
-                marks.append(dashes(start, end, 1.0, 1.0, side * lanes, 0.1))
-            elif layout.town.style in ("country", "avenue", "industrial"):
-                marks.append(dashes(start, end, 1.5, 0.0, side * (lanes - 0.18), width))
-        if k + 1 < len(stretches):
-            junction = next(j for j in layout.junctions if j.along > end)
-            marks += _approach(main, junction, (0.3, lanes - 0.3), start, end, stretches[k + 1][0], rng)
+        junction = next((j for j in layout.town.junctions if k + 1 < len(stretches) and j.along > end), None)
+        free_end = end
+        if junction is not None:
+            zebra = not junction.lights and rng.random() < 0.6
+            taken = stop_offset() + 0.8 if junction.lights else _CROSSING + 1.2 if zebra else 0.5
+            free_end, after = end - taken, stretches[k + 1][0]
+            marks += _approach(junction, zebra, lanes - 0.3, end, after)
+        marks += _lines(main, layout.town.style, free_start, free_end, end, style, width, gap)
+        free_start = after + taken if junction is not None else end
     split = [_split(mark) for mark in marks if len(mark)]
     parts.add(ROAD, painted(main, np.concatenate(split), _PAINT, paint))
 
@@ -155,35 +147,47 @@ def _split(marks: np.ndarray, longest: float = 1.5) -> np.ndarray:
     return result
 
 
-def _approach(
-    main: Road,
-    junction: Junction,
-    lane_span: tuple[float, float],
-    start: float,
-    before: float,
-    after: float,
-    rng: np.random.Generator,
+def _lines(
+    main: Road, town: str, start: float, end: float, edge_end: float, style: float, width: float, gap: float
 ) -> list[np.ndarray]:
-    """Stop lines, pedestrian crossings and arrows on both sides of a junction of the main road."""
+    """Lines along a stretch of the main road; those at its edges go on to ``edge_end``."""
     marks = []
-    half = lane_span[1]
-    zebra = rng.random() < 0.6
+    lanes = main.lanes * main.lane_width
+    if main.lanes > 1:
+        for lateral in (-0.12, 0.12) if style < 0.6 else (0.0,):
+            marks.append(dashes(start, end, 1.5, 0.0, lateral, width))
+        for lane in range(1, main.lanes):
+            for sign in (-1, 1):
+                marks.append(dashes(start, end, 3.0, gap, sign * lane * main.lane_width, width))
+    elif style < 0.85:
+        solid = min(12.0, 0.3 * (end - start))
+        marks.append(dashes(start, end - solid, 3.0, gap, 0.0, width))
+        marks.append(dashes(end - solid, end, 1.5, 0.0, 0.0, width))
+    for side in (-1, 1):
+        if main.parking[0 if side > 0 else 1] > 0:
+            marks.append(dashes(start, edge_end, 1.0, 1.0, side * lanes, 0.1))
+        elif town in ("country", "avenue", "industrial"):
+            marks.append(dashes(start, edge_end, 1.5, 0.0, side * (lanes - 0.18), width))
+    return marks
+
+
+def _approach(junction: Junction, zebra: bool, half: float, before: float, after: float) -> list[np.ndarray]:
+    """Stop lines and pedestrian crossings on both sides of a junction of the main road."""
+    marks = []
     for place, sign in ((before, 1), (after, -1)):
         near = place - sign * (_CROSSING + 0.6)
         low, high = sorted((near, near + sign * _CROSSING))
-        if zebra and not junction.lights:
+        if zebra:
             bars = np.arange(-half, half - 0.4, 1.0)
             marks.append(np.stack([np.full_like(bars, low), np.full_like(bars, high), bars, bars + 0.5], axis=1))
         elif junction.lights:
+            bars = np.arange(-half, half - 0.4, 0.75)
             for edge in (low, high):
-                bars = np.arange(-half, half - 0.4, 0.75)
-                marks.append(
-                    np.stack([np.full_like(bars, edge - 0.06), np.full_like(bars, edge + 0.06), bars, bars + 0.5], 1)
-                )
-        if junction.lights:
+                along = np.full_like(bars, edge)
+                marks.append(np.stack([along - 0.06, along + 0.06, bars, bars + 0.5], axis=1))
             stop = near - sign * 1.2
             lateral = (-half, -0.1) if sign > 0 else (0.1, half)
-            marks.append(np.array([(min(stop, stop - sign * 0.5), max(stop, stop - sign * 0.5), *lateral)]))
+            marks.append(np.array([(*sorted((stop, stop - sign * 0.5)), *lateral)]))
     return marks
 
 

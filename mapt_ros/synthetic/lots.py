@@ -114,9 +114,10 @@ class Street:
         return base
 
     def line(self, start: float, end: float, setback: float, step: float = 2.0) -> np.ndarray:
-        """Kx3 points on the ground along the street, ``setback`` metres behind the sidewalk."""
+        """Kx3 points on the ground along the street, ``setback`` metres behind the sidewalk (or a verge)."""
         front = self.front
         count = max(2, int(np.ceil((end - start) / step)) + 1)
-        lateral = front.side * (front.road.frontage(front.side) + setback)
+        verge = 0.6 if front.road.sidewalk[0 if front.side > 0 else 1] < 0.4 else 0.0
+        lateral = front.side * (front.road.frontage(front.side) + setback + verge)
         x, y, _ = front.road.at(self.along(np.linspace(start, end, count)), lateral)
         return np.stack([x, y, np.full(count, GRADE)], axis=1)

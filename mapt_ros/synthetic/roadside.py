@@ -60,7 +60,7 @@ def tree_row(site: Site, front: Frontage, spacing: float, detail: float) -> None
     """A row of trees of one kind by the kerb, or behind the sidewalk where that is narrow."""
     road, side, rng = front.road, front.side, site.rng
     narrow = road.sidewalk[0 if side > 0 else 1] < 2.5
-    lateral = road.frontage(side) + 1.6 if narrow else road.half_width(side) + 0.5
+    lateral = road.frontage(side) + 1.6 if narrow else road.half_width(side) + 0.48
     kind, size = int(rng.integers(8)), float(rng.uniform(0.75, 1.15))
     for along in np.arange(front.start + 8.0, front.end - 6.0, spacing):
         if rng.random() < 0.12:
@@ -184,7 +184,7 @@ def bus_stop(site: Site, front: Frontage) -> None:
     base = street.frame(distance, 0.5)
     if not site.free(base, 4.0, 1.7, clear=0.3):
         return
-    site.parts.add(BUILDING, bus_shelter(4.0), transform=base @ pose(0, 0, GRADE))
+    site.parts.add(BUILDING, bus_shelter(4.0, site.rng), transform=base @ pose(0, 0, GRADE))
     site.take(base, 4.0, 1.7)
     put_sign(site, front.road, front.side, float(street.along(distance)) - 3.0, ("way",), -front.side)
 
