@@ -80,10 +80,31 @@ def ribbon(road: Road, along: np.ndarray, low: float, high: float, z: float, mat
 def painted(road: Road, marks: np.ndarray, z: float, material: Material) -> Mesh:
     """Quads on a road: Nx4 (from, to) along and (from, to) to the left, all in metres."""
     marks = np.asarray(marks, dtype=np.float64).reshape(-1, 4)
-    along, lateral = marks[:, [0, 1, 1, 0]], marks[:, [2, 2, 3, 3]]
+    return _painted_quads(road, marks[:, [0, 1, 1, 0]], marks[:, [2, 2, 3, 3]], z, material)
+
+
+def _painted_quads(road: Road, along: np.ndarray, lateral: np.ndarray, z: float, material: Material) -> Mesh:
+    """Quads on a road whose corners are Nx4 metres along it and Nx4 metres to its left."""
     x, y, _ = road.at(along, lateral)
     height = np.full_like(x, z)
     return quads(np.stack([x, y, height], -1), material, np.stack([along, lateral, height], -1))
+
+
+def _arrow(along: float, lateral: float, way: int, bent: int) -> np.ndarray:
+    """An arrow in a lane for traffic that drives in a direction (+1, -1): Kx4x2 corners, along and to the left.
+
+    ``bent`` is 0 for straight on, +1 for left, -1 for right.
+    """
+    shaft = [(-1.6, -0.08), (0.6 if bent else 0.4, -0.08), (0.6 if bent else 0.4, 0.08), (-1.6, 0.08)]
+    if bent:
+        arm = [(0.44, 0.0), (0.6, 0.0), (0.6, 0.55), (0.44, 0.55)]
+        head = [(0.18, 0.5), (0.86, 0.5), (0.52, 1.05), (0.52, 1.05)]
+        shapes = np.array([shaft, arm, head]) * (1, bent)
+        shapes[1:] = shapes[1:] if bent > 0 else shapes[1:, ::-1]
+        shapes[0] = np.array(shaft)
+    else:
+        shapes = np.array([shaft, [(0.4, -0.3), (1.6, 0.0), (1.6, 0.0), (0.4, 0.3)]])
+    return shapes * way + (along, lateral)
 
 
 def dashes(start: float, end: float, dash: float, gap: float, lateral: float, width: float) -> np.ndarray:
@@ -120,6 +141,7 @@ def _main_markings(parts: Parts, layout: Layout, paint: Material, rng: np.random
     lanes = main.lanes * main.lane_width
     stretches = open_stretches(layout)
     gap = rng.choice([3.0, 4.0, 6.0])
+    arrows: list[np.ndarray] = []
     free_start = -BEFORE  # where lines may begin: behind the crossing and the stop line
     for k, (start, end) in enumerate(stretches):
         junction = next((j for j in layout.town.junctions if k + 1 < len(stretches) and j.along > end), None)
@@ -129,10 +151,30 @@ def _main_markings(parts: Parts, layout: Layout, paint: Material, rng: np.random
             taken = stop_offset() + 0.8 if junction.lights else _CROSSING + 1.2 if zebra else 0.5
             free_end, after = end - taken, stretches[k + 1][0]
             marks += _approach(junction, zebra, lanes - 0.3, end, after)
+            if junction.lights and rng.random() < 0.6:
+                arrows += _arrows(main, (end, after), rng)
         marks += _lines(main, layout.town.style, free_start, free_end, end, style, width, gap)
         free_start = after + taken if junction is not None else end
     split = [_split(mark) for mark in marks if len(mark)]
     parts.add(ROAD, painted(main, np.concatenate(split), _PAINT, paint))
+    if arrows:
+        corners = np.concatenate(arrows)
+        parts.add(ROAD, _painted_quads(main, corners[..., 0], corners[..., 1], _PAINT, paint))
+
+
+def _arrows(main: Road, places: tuple[float, float], rng: np.random.Generator) -> list[np.ndarray]:
+    """Arrows in the lanes before both stop lines of a junction."""
+    arrows = []
+    for place, way in ((places[0], 1), (places[1], -1)):
+        for lane in range(1, main.lanes + 1):
+            if main.lanes == 1:
+                bent = int(rng.choice([0, 1]))
+            else:
+                bent = {1: int(rng.choice([0, 1])), main.lanes: int(rng.choice([0, -1]))}.get(lane, 0)
+            lateral = float(main.lane_offset(way * lane))
+            for distance in (5.0, 17.0):
+                arrows.append(_arrow(place - way * (stop_offset() + distance), lateral, way, bent))
+    return arrows
 
 
 def _split(marks: np.ndarray, longest: float = 1.5) -> np.ndarray:
