@@ -12,7 +12,10 @@ import typer
 from mapt_ros.errors import InputError
 from mapt_ros.threads import share_cores
 
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
+
+@app.command()
 def command(
     config: Annotated[str, typer.Argument(help="A recipe: YAML file or bundled name.")],
     out: Annotated[Path | None, typer.Option(help="The run's folder.")] = None,
@@ -33,7 +36,7 @@ def command(
         if os.environ.get("RANK", "0") == "0":  # the others fail of the same
             print(f"mapt: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    if os.environ.get("RANK", "0") == "0":
+    if os.environ.get("RANK", "0") == "0" and "MAPT_PARENT" not in os.environ:  # else the starter tells
         for key, value in summary.items():
             print(f"{key}: {value}")
 
@@ -49,4 +52,4 @@ if __name__ == "__main__":
     share_cores()
     if starter := os.environ.get("MAPT_PARENT"):
         threading.Thread(target=_end_with_parent, args=(int(starter),), daemon=True).start()
-    typer.run(command)
+    app()

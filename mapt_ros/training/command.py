@@ -1,19 +1,22 @@
 """What ``mapt train`` and ``python -m mapt_ros.training`` do: settle the recipe, start the processes, train."""
 
 import fcntl
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mapt_ros.errors import InputError
-from mapt_ros.replay.files import writing
+from mapt_ros.replay.files import write_beside, writing
 from mapt_ros.training.recipe import DataSource, Recipe, load_recipe
+
+_SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def train(options: TrainingOptions) -> dict:
     """Trains in this process, or in several that it starts; under torchrun it is one of torchrun's.
 
     Returns:
-        A summary; empty where others than this process trained.
+        The summary, as it also stands in ``summary.json`` in the run's folder.
 
     Raises:
         InputError: recipe, data or folder are not as needed, or the training failed.
@@ -81,7 +84,7 @@ def train(options: TrainingOptions) -> dict:
     if count == 1:
         return _train_here(options, recipe)
     run_processes(options.arguments(), count)
-    return {}
+    return json.loads((options.folder / _SUMMARY).read_text())
 
 
 def default_processes(recipe: Recipe, device: str) -> int:
@@ -129,13 +132,21 @@ def _train_here(options: TrainingOptions, recipe: Recipe) -> dict:
     from mapt_ros.training.loop import Trainer
     from mapt_ros.training.sources import write_synthetic
 
-    with joined(options.device) as processes, _alone_in(options.folder) if processes.first else nullcontext():
+    with joined(options.device) as processes, ExitStack() as held:
+        failure = None
         if processes.first:
-            write_synthetic(recipe.data, os.cpu_count() or 1)
-        processes.wait()
+            try:
+                held.enter_context(_alone_in(options.folder))
+                write_synthetic(recipe.data, os.cpu_count() or 1)
+            except InputError as error:
+                failure = str(error)
+        processes.agree(failure)
         name = Path(options.config).stem
         trainer = Trainer(recipe, name, options.folder, processes, init=options.init, resume=options.resume)
-        return trainer.run()
+        summary = trainer.run()
+        if processes.first:
+            write_beside(options.folder / _SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())
+        return summary
 
 
 @contextmanager

@@ -55,10 +55,14 @@ class Processes:
         dist.all_gather_object(values, value)
         return values
 
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.world > 1:
-            dist.barrier()
+    def agree(self, failure: str | None) -> None:
+        """Waits for all processes; what stops one of them stops all.
+
+        Raises:
+            InputError: the first failure by rank, in every process.
+        """
+        if self.sum([float(failure is not None)])[0]:
+            raise InputError(next(line for line in self.gather(failure) if line is not None))
 
 
 @contextmanager

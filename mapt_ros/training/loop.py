@@ -213,8 +213,7 @@ class Trainer:
                     batch = next(source)
                 except InputError as error:
                     failure = str(error)
-                if processes.sum([float(failure is not None)])[0]:
-                    raise InputError(next(line for line in processes.gather(failure) if line is not None))
+                processes.agree(failure)
                 yield index, batch
 
     def _give_up(self, what: str, row: dict[str, float], batch: TrainingBatch, broken: bool) -> None:

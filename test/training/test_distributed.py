@@ -1,5 +1,6 @@
 """Two processes train as one: the same gradients on the same batch, and the same end when one of them fails."""
 
+import json
 import os
 import runpy
 import socket
@@ -58,3 +59,20 @@ def test_a_file_that_one_process_cannot_read_ends_both_with_one_line(recipe_file
     assert codes == [2, 2]
     assert "000001.png: is not a whole image file" in errors[0].splitlines()[-1]
     assert not any("Traceback" in text for text in errors)
+
+
+def test_mapt_train_starts_the_processes_itself_and_tells_what_came_out(recipe_file, tmp_path):
+    recipe = recipe_file(stages=[{"kind": "images", "steps": 1, "batch": 2}])
+    command = ["-m", "mapt_ros.cli", "train", recipe, "--out", tmp_path / "run", "--device", "cpu", "--json"]
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK")
+    done = subprocess.run(
+        [sys.executable, *map(str, command), "--processes", "2"],
+        env={key: value for key, value in os.environ.items() if key not in names},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 1
+    assert (tmp_path / "run" / "weights.safetensors").is_file()

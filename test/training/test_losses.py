@@ -9,6 +9,7 @@ from mapt_ros.training.loader import collate
 from mapt_ros.training.losses import (
     LossWeights,
     appearance_loss,
+    displacement_loss,
     mapt_losses,
     motion_loss,
     semantic_loss,
@@ -62,6 +63,31 @@ def test_the_motion_loss_pulls_hardest_where_the_mask_is_all_wrong():
     propagated = torch.zeros(1, 4, 4, requires_grad=True)
     motion_loss(propagated, torch.ones(1, 4, 4)).backward()
     assert (propagated.grad < -1).all()
+
+
+def test_offsets_that_look_where_the_box_came_from_cost_nothing():
+    cells = torch.zeros(2, 12, 16)
+    cells[0, 4:8, 6:10] = cells[1, 0:4, 0:8] = 1
+    before = torch.tensor([[1.0, 3, 5, 7], [0, 0, 8, 9]])  # 5 cells left and 1 up; the other was much taller
+    now = torch.tensor([[6.0, 4, 10, 8], [0, 0, 8, 4]])
+    right = torch.zeros(18, 12, 16)
+    right[8], right[9] = -1, -5
+    assert displacement_loss([right, right], cells, before, now).tolist() == [0, 0]
+    lazy = displacement_loss([torch.zeros_like(right)], cells, before, now)
+    torch.testing.assert_close(lazy, torch.tensor([0.5 + 4.5, 0.0]))  # the second, cut by something, does not count
+    grown = torch.tensor([[6.0, 4, 10, 8], [0, 0, 8, 4]]) * 1.1  # about the origin: each cell comes from x / 1.1
+    flow = torch.zeros(18, 12, 16)
+    flow[8] = (torch.arange(12) + 0.5)[:, None] * (1 / 1.1 - 1)
+    flow[9] = (torch.arange(16) + 0.5)[None] * (1 / 1.1 - 1)
+    torch.testing.assert_close(displacement_loss([flow], cells, now, grown), torch.zeros(2), atol=1e-5, rtol=0)
+
+
+def test_tracks_of_other_pairs_do_not_count():
+    a, b = torch.eye(2)
+    ids = torch.tensor([3, (1 << 32) + 3])  # the same number in two pairs
+    alike = appearance_loss(torch.stack([a, a]), ids, torch.stack([a, a]), ids, 0.1)
+    assert alike.item() == 0
+    assert appearance_loss(torch.stack([a, b]), ids % 3, torch.stack([b, a]), ids % 3, 0.1) > 1
 
 
 def test_embeddings_of_a_track_shall_be_alike_and_others_not():
