@@ -175,6 +175,6 @@ class Nursery:
 def pruned(mesh: Mesh, place: tuple[float, float, float], clear: float) -> Mesh:
     """A tree without what hangs lower than ``clear`` metres above its foot, but for the trunk."""
     low = mesh.vertices[:, 2] < place[2] + clear
-    out = np.hypot(mesh.vertices[:, 0] - place[0], mesh.vertices[:, 1] - place[1]) > 0.5
+    out = np.hypot(mesh.vertices[:, 0] - place[0], mesh.vertices[:, 1] - place[1]) > 0.3
     keep = ~(low & out)[mesh.faces].any(axis=1)
     return replace(mesh, faces=mesh.faces[keep], face_materials=mesh.face_materials[keep], smooth=mesh.smooth[keep])
