@@ -49,8 +49,8 @@ class Scenario:
     crossing: int = 3
     heavy: float = 0.12
     riders: float = 0.12
-    walkers: float = 0.9
-    crossers: float = 0.3
+    walkers: float = 1.2
+    crossers: float = 0.4
     groups: float = 0.12
     walking: tuple[float, float] = (0.8, 1.8)
     alike: bool = False
