@@ -6,19 +6,20 @@ from embreex.rtcore import EmbreeDevice
 
 from mapt_ros.data.labels import LABEL_DIVISOR
 from mapt_ros.synthetic import shading
+from mapt_ros.synthetic.antialiasing import corners_to_look_at, find_seams, known_light, mixed, pixels_around
 from mapt_ros.synthetic.culling import pixels_covered, within_sight
 from mapt_ros.synthetic.mesh import Piece, pose
 from mapt_ros.synthetic.occlusion import openness
 from mapt_ros.synthetic.sensor import develop, image_flow
 from mapt_ros.synthetic.sky import Sky
 from mapt_ros.synthetic.textures import surface_colors
-from mapt_ros.synthetic.tracing import MaterialTable, Surfaces, TracedScene, Tracer, is_leaves
+from mapt_ros.synthetic.tracing import MaterialTable, Surfaces, TracedScene, Tracer, dot, is_leaves
 from mapt_ros.synthetic.view import Camera, RenderedFrame, Sensor, Weather
 
 SKY = 10  # KITTI-STEP's class id
+_MIRRORED = 60.0  # metres, how far mirrors see
+_MOVING_MIRRORED = 30.0  # metres, how far away mirrors show moving things
 _BRIGHTEST = np.float32(8)  # light above this is cut before pixels are averaged
-# Where an edge pixel is looked at besides its centre, in pixels.
-_SUBPIXELS = np.array([(0.31, 0.23), (-0.27, -0.29)], dtype=np.float32)
 
 
 class Renderer:
@@ -33,9 +34,9 @@ class Renderer:
         leafy = is_leaves(self._materials.table, self._static.face_material)
         self._solid = self._static.blockers(~leafy, self._device)
         self._foliage = self._static.blockers(leafy, self._device)
-        columns, rows = np.meshgrid(np.arange(camera.width), np.arange(camera.height))
-        self._centres = np.stack([columns.ravel(), rows.ravel()], axis=1).astype(np.float32)
-        self._sun_jitter = self._jitter(len(self._centres))
+        self._centres = _directions(camera, 0.0)
+        self._corners = _directions(camera, 0.5)
+        self._sun_jitter = self._jitter(camera.height * camera.width)
 
     def render(
         self,
@@ -59,115 +60,72 @@ class Renderer:
         eye = camera_pose @ pose(0, 0, camera.mounting_height, pitch=camera.pitch)
         moving, boxes = within_sight(moving, camera, eye, self._sky.sun_direction)
         tracer = Tracer(self._static, TracedScene(moving, self._materials, self._device), self._materials)
-        origin = eye[:3, 3].astype(np.float32)
-        rays, covered = self._rays(self._centres, eye), pixels_covered(boxes, camera)
+        origin, turn = eye[:3, 3].astype(np.float32), eye[:3, :3].astype(np.float32)
+        rays, covered = turn @ self._centres, pixels_covered(boxes, camera)
         sight = tracer.look(origin, rays, covered, 1 / camera.focal)
         label, material = tracer.label(sight), tracer.material(sight)
         rows = np.flatnonzero(label >= 0)
-        surfaces = tracer.surfaces(sight.rows(rows), rays[rows])
+        own_rays = rays.take(rows, axis=1)
+        surfaces = tracer.surfaces(sight.rows(rows), own_rays)
         normals = np.zeros_like(rays)
-        normals[rows] = surfaces.flat_normal
+        normals[:, rows] = surfaces.flat_normal
 
+        shape = (camera.height, camera.width)
+        distance, leaves = sight.distance.reshape(shape), tracer.is_leaves(material).reshape(shape)
         what = label ^ (material << 12)  # tells one surface from another
-        edges = self._edge_pixels(what, tracer.is_leaves(material), sight.distance, normals)
+        seams = find_seams(what.reshape(shape), leaves, distance, normals.reshape(3, *shape))
         open_share = openness(tracer, sight.distance, normals, origin, rays, camera)
         light = np.empty_like(rays)
         sky = np.flatnonzero(label < 0)
-        light[sky] = self._sky.radiance(rays[sky])
-        light[rows] = self._shade(
-            tracer, origin, rays[rows], sight.distance[rows], surfaces, open_share[rows], rows, edges
+        light[:, sky] = self._sky.radiance(rays.take(sky, axis=1))
+        light[:, rows] = self._shade(
+            tracer, origin, own_rays, sight.distance[rows], surfaces, open_share[rows], rows, seams.pixels()
         )
-        picture = self._smooth_edges(tracer, origin, eye, light, what, edges, covered, open_share)
+        light = np.minimum(light, _BRIGHTEST, out=light)
+        seams = seams.seen(light.reshape(3, *shape))
+        corners = corners_to_look_at(seams, leaves, distance)
+        colors = self._corner_light(tracer, origin, turn, light, what, corners, covered, open_share)
+        picture = mixed(light.reshape(3, *shape), seams.pixels(), corners, colors)
 
-        shape = (camera.height, camera.width)
         flow = None
         if motion is not None:
             mount = pose(0, 0, camera.mounting_height, pitch=camera.pitch)
-            flow = image_flow(sight.distance.reshape(shape), camera, np.linalg.inv(mount) @ motion @ mount)
+            flow = image_flow(distance, camera, np.linalg.inv(mount) @ motion @ mount)
         labels = np.where(label >= 0, label, np.int32(SKY * LABEL_DIVISOR))
-        image = develop(picture.reshape(*shape, 3), sensor, noise_seed, flow)
+        image = develop(cv2.merge(list(picture)), sensor, noise_seed, flow)
         return RenderedFrame(image, labels.reshape(shape))
 
-    def _rays(self, pixels: np.ndarray, eye: np.ndarray) -> np.ndarray:
-        """Nx3 float32 unit directions in the world through Nx2 places (column, row) in the image."""
-        camera = self._camera
-        left = -(pixels[:, 0] - np.float32(camera.center[0])) / np.float32(camera.focal)
-        up = -(pixels[:, 1] - np.float32(camera.center[1])) / np.float32(camera.focal)
-        directions = np.stack([np.ones_like(left), left, up], axis=1)
-        directions /= np.sqrt(1 + left * left + up * up)[:, None]
-        return np.ascontiguousarray(directions @ eye[:3, :3].T.astype(np.float32))
-
     def _jitter(self, count: int) -> np.ndarray:
-        """Nx3 float32 places within the sun's disc, one a pixel, for soft shadows."""
+        """3xN float32 places within the sun's disc, one a pixel, for soft shadows."""
         rng = np.random.default_rng(self._weather.seed)
-        return (rng.normal(0, 0.6 * self._weather.sun_softness, (count, 3))).astype(np.float32)
+        return rng.normal(0, 0.6 * self._weather.sun_softness, (count, 3)).T.astype(np.float32, order="C")
 
-    def _edge_pixels(
-        self, what: np.ndarray, leaves: np.ndarray, distance: np.ndarray, normals: np.ndarray
-    ) -> np.ndarray:
-        """Height x width bool: the pixels beside which another surface begins."""
-        shape = (self._camera.height, self._camera.width)
-        what, leaves, closeness = what.reshape(shape), leaves.reshape(shape), (1 / distance).reshape(shape)
-        normals = normals.reshape(*shape, 3)
-        edge = np.zeros(shape, dtype=bool)
-        for a, b in (
-            ((slice(None), slice(1, None)), (slice(None), slice(None, -1))),
-            ((slice(1, None), slice(None)), (slice(None, -1), slice(None))),
-        ):
-            step = np.abs(closeness[a] - closeness[b]) > 0.08 * (closeness[a] + closeness[b])
-            bend = np.einsum("ijk,ijk->ij", normals[a], normals[b]) < 0.8
-            differs = (what[a] != what[b]) | ((step | bend) & ~(leaves[a] & leaves[b]))
-            edge[a] |= differs
-            edge[b] |= differs
-        return edge
-
-    def _smooth_edges(
+    def _corner_light(
         self,
         tracer: Tracer,
         origin: np.ndarray,
-        eye: np.ndarray,
+        turn: np.ndarray,
         light: np.ndarray,
         what: np.ndarray,
-        edge: np.ndarray,
+        corners: np.ndarray,
         covered: np.ndarray,
         open_share: np.ndarray,
     ) -> np.ndarray:
-        """The light with each edge pixel replaced by the mean over its area."""
-        camera = self._camera
-        light = np.minimum(light, _BRIGHTEST)
-        edges = np.flatnonzero(edge)
-        pixels = np.tile(edges, len(_SUBPIXELS))
-        shifts = np.repeat(_SUBPIXELS, len(edges), axis=0)
-        rays = self._rays(self._centres[pixels] + shifts, eye)
-        sight = tracer.look(origin, rays, covered[pixels], 1 / camera.focal)
+        """3xK float32 light that reaches the pixels' ``corners``."""
+        around = pixels_around(corners, self._camera.width)
+        pixels = around[0]
+        rays = turn @ self._corners.take(corners, axis=1)
+        sight = tracer.look(origin, rays, covered[pixels], 1 / self._camera.focal)
         label = tracer.label(sight)
-        seen = label ^ (tracer.material(sight) << 12)
-        # A ray that finds the surface which this pixel or a neighbour shows need not be shaded again.
-        column, row = pixels % camera.width, pixels // camera.width
-        beside = np.clip(column + np.sign(shifts[:, 0]).astype(np.int64), 0, camera.width - 1)
-        below = np.clip(row + np.sign(shifts[:, 1]).astype(np.int64), 0, camera.height - 1)
-        known = np.full(len(pixels), -1, dtype=np.int64)
-        for candidate in (
-            below * camera.width + beside,
-            below * camera.width + column,
-            row * camera.width + beside,
-            pixels,
-        ):
-            known = np.where(what[candidate] == seen, candidate, known)
-        colors = light[known]
-        new = np.flatnonzero(known < 0)
-        sky, solid = new[label[new] < 0], new[label[new] >= 0]
-        colors[sky] = self._sky.radiance(rays[sky])
+        colors = known_light(light, what, around, label ^ (tracer.material(sight) << 12))
+        new = np.isnan(colors[0])
+        sky, solid = np.flatnonzero(new & (label < 0)), np.flatnonzero(new & (label >= 0))
+        colors[:, sky] = self._sky.radiance(rays.take(sky, axis=1))
         if len(solid):
-            found = sight.rows(solid)
-            surfaces = tracer.surfaces(found, rays[solid])
-            colors[solid] = self._shade(
-                tracer, origin, rays[solid], found.distance, surfaces, open_share[pixels[solid]], pixels[solid]
-            )
-        colors = np.minimum(colors, _BRIGHTEST).reshape(len(_SUBPIXELS), len(edges), 3)
-        picture = light.copy()
-        picture[edges] = (light[edges] + colors.sum(axis=0)) / np.float32(1 + len(_SUBPIXELS))
-        return picture
+            found, view, pixels = sight.rows(solid), rays.take(solid, axis=1), pixels[solid]
+            surfaces = tracer.surfaces(found, view)
+            colors[:, solid] = self._shade(tracer, origin, view, found.distance, surfaces, open_share[pixels], pixels)
+        return np.minimum(colors, _BRIGHTEST)
 
     def _shade(
         self,
@@ -180,25 +138,25 @@ class Renderer:
         pixels: np.ndarray,
         edge: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Nx3 float32 light from surfaces.
+        """3xN float32 light from surfaces.
 
         Args:
             tracer: what stands around.
             origin: 3 float32, the camera's place.
-            view: Nx3 float32 unit directions from there.
+            view: 3xN float32 unit directions from there.
             distance: N float32, metres.
             surfaces: what they hit.
             open_share: N float32, openness to the sky.
             pixels: N int64, the pixels they belong to.
             edge: height x width bool; where it is False, shadows' edges may be smoothed over neighbouring pixels.
         """
-        sky, table = self._sky, tracer.table[surfaces.material]
-        kind = table[:, 6].astype(np.int32)
+        sky, table = self._sky, tracer.table.take(surfaces.material, axis=1)
+        kind = table[6].astype(np.intp)
         # Seen at a flat angle a pixel covers a long stretch; the geometric mean of both keeps detail without sparkle.
-        tilt = np.maximum(np.abs(shading.dot(view, surfaces.flat_normal)), np.float32(0.04))
+        tilt = np.maximum(np.abs(dot(view, surfaces.flat_normal)), np.float32(0.04))
         footprint = distance / (np.float32(self._camera.focal) * np.sqrt(tilt))
         colors, panes = surface_colors(table, surfaces.rest, surfaces.rest_normal, footprint)
-        places = origin + view * distance[:, None]
+        places = origin[:, None] + view * distance
 
         normal = surfaces.normal
         facing = shading.towards_sun(normal, kind, sky)
@@ -206,17 +164,21 @@ class Renderer:
         if edge is not None:
             sun_seen = self._soft_shadows(sun_seen, pixels, edge)
         light = shading.matt_light(colors, normal, facing * sun_seen, open_share, sky)
-        light += shading.sheen(view, normal, sun_seen, sky)[:, None] * sky.sun_light * (1 - table[:, 9:10])
-        light += table[:, 10:11] * table[:, :3]
-        gloss = table[:, 8] + np.float32(0.06) * panes
+        light += sky.sun_light[:, None] * (shading.sheen(view, normal, sun_seen, sky) * (1 - table[9]))
+        lamps = np.flatnonzero(table[10])
+        light[:, lamps] += table[10, lamps] * table[:3, lamps]
+        gloss = table[8] + np.float32(0.06) * panes
         shiny = np.flatnonzero(gloss > 0)
         if len(shiny):
-            mirror = shading.mirrored(view[shiny], normal[shiny])
-            share = shading.fresnel(view[shiny], normal[shiny], gloss[shiny])
-            share *= np.maximum(panes[shiny], table[shiny, 8] > 0)
-            around = self._surroundings(tracer, places[shiny], mirror, surfaces.flat_normal[shiny])
-            around += shading.sun_spark(mirror, sky) * sun_seen[shiny, None]
-            light[shiny] += (around - light[shiny]) * share[:, None]
+            toward, bent = view.take(shiny, axis=1), normal.take(shiny, axis=1)
+            mirror = shading.mirrored(toward, bent)
+            share = shading.fresnel(toward, bent, gloss[shiny])
+            share *= np.maximum(panes[shiny], table[8, shiny] > 0)
+            origins = places.take(shiny, axis=1) + surfaces.flat_normal.take(shiny, axis=1) * np.float32(0.01)
+            around = self._surroundings(tracer, origins, mirror, np.flatnonzero(distance[shiny] < _MOVING_MIRRORED))
+            around += shading.sun_spark(mirror, sky) * sun_seen[shiny]
+            own = light.take(shiny, axis=1)
+            light[:, shiny] = own + (around - own) * share
         return shading.through_haze(light, distance, sky, self._weather.haze)
 
     def _sun_seen(
@@ -229,21 +191,23 @@ class Renderer:
         pixels: np.ndarray,
     ) -> np.ndarray:
         """N float32, the share of the sun that reaches the places."""
-        share = np.zeros(len(places), dtype=np.float32)
+        share = np.zeros(len(distance), dtype=np.float32)
         if not self._weather.sun:
             return share
         towards = np.flatnonzero(facing > 0)
-        lift = (np.float32(0.004) + np.float32(2e-4) * distance[towards])[:, None]
-        origins = places[towards] + surfaces.flat_normal[towards] * lift
-        rays = np.ascontiguousarray(self._sky.sun_direction + self._sun_jitter[pixels[towards]])
-        hidden = self._solid.hide(origins, rays)
-        lit = np.flatnonzero(~hidden)
-        lit = lit[~tracer.dynamic.blocked(origins[lit], rays[lit])]
+        lift = np.float32(0.004) + np.float32(2e-4) * distance[towards]
+        origins = places.take(towards, axis=1) + surfaces.flat_normal.take(towards, axis=1) * lift
+        rays = self._sky.sun_direction[:, None] + self._sun_jitter.take(pixels[towards], axis=1)
+        lit = np.flatnonzero(~self._solid.hide(origins, rays))
+        origins, rays = origins.take(lit, axis=1), rays.take(lit, axis=1)
+        free = np.flatnonzero(~tracer.dynamic.blocked(origins, rays))
+        lit, origins, rays = lit[free], origins.take(free, axis=1), rays.take(free, axis=1)
         passing = np.zeros(len(towards), dtype=np.float32)
         passing[lit] = 1
-        leaves = lit[self._foliage.hide(origins[lit], rays[lit])]
+        behind = np.flatnonzero(self._foliage.hide(origins, rays))
+        leaves = lit[behind]
         own = np.where(tracer.is_leaves(surfaces.material[towards[leaves]]), np.float32(0.35), np.float32(1))
-        passing[leaves] = own * shading.dapples(origins[leaves], self._sky)
+        passing[leaves] = own * shading.dapples(origins.take(behind, axis=1), self._sky)
         share[towards] = passing
         return share
 
@@ -255,15 +219,22 @@ class Renderer:
             picture = np.where(edge, picture, cv2.blur(picture, (3, 3), borderType=cv2.BORDER_REPLICATE))
         return picture.ravel()[pixels]
 
-    def _surroundings(self, tracer: Tracer, places: np.ndarray, mirror: np.ndarray, normal: np.ndarray) -> np.ndarray:
-        """Nx3 float32 light that mirrors at ``places`` see in the directions ``mirror``."""
-        origins = places + normal * np.float32(0.01)
-        rays = np.ascontiguousarray(mirror)
-        colors = np.zeros_like(rays)
-        found = np.zeros(len(rays), dtype=bool)
-        for scene in (tracer.static, tracer.dynamic):
-            material = scene.first_material(origins, rays)
-            hit = material >= 0
-            colors[hit] = tracer.table[material[hit], :3]
-            found |= hit
-        return shading.surroundings(colors, found, rays, self._sky)
+    def _surroundings(self, tracer: Tracer, origins: np.ndarray, mirror: np.ndarray, near: np.ndarray) -> np.ndarray:
+        """3xN float32 light that mirrors at ``origins`` see in the directions ``mirror``; ``near`` ones what moves."""
+        material = tracer.static.first_material(origins, mirror, _MIRRORED)
+        moving = tracer.dynamic.first_material(origins.take(near, axis=1), mirror.take(near, axis=1), _MIRRORED)
+        material[near] = np.where(moving >= 0, moving, material[near])
+        colors = tracer.table[:3].take(material, axis=1, mode="wrap")
+        return shading.surroundings(colors, material >= 0, mirror, self._sky)
+
+
+def _directions(camera: Camera, shift: float) -> np.ndarray:
+    """3xN float32 unit directions, camera's frame, ``shift`` pixels right of and below pixels' centres.
+
+    N counts the pixels along rows; where they are shifted, there is a column and a row less.
+    """
+    less = int(shift > 0)
+    columns, rows = np.meshgrid(np.arange(camera.width - less), np.arange(camera.height - less))
+    left = -(columns.ravel().astype(np.float32) + np.float32(shift - camera.center[0])) / np.float32(camera.focal)
+    up = -(rows.ravel().astype(np.float32) + np.float32(shift - camera.center[1])) / np.float32(camera.focal)
+    return np.stack([np.ones_like(left), left, up]) / np.sqrt(1 + left * left + up * up)

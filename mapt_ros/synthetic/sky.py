@@ -44,17 +44,28 @@ class Sky:
         self._glow = (color * weather.sun * adapted).astype(np.float32)
 
     def radiance(self, directions: np.ndarray) -> np.ndarray:
-        """Nx3 float32 light from Nx3 unit directions; below the horizon the horizon goes on."""
-        up = np.clip(directions[:, 2], 0, 1)
-        light = self.horizon + (self.zenith - self.horizon) * (np.sqrt(up) * (1.6 - 0.6 * up))[:, None]
-        cosine = np.clip(directions @ self.sun_direction, 0, 1)
-        glow = (0.4 * cosine**5 + 1.8 * cosine**60)[:, None] * self._glow
+        """3xN float32 light from 3xN unit directions; below the horizon the horizon goes on."""
+        up = np.clip(directions[2], 0, 1)
+        horizon, zenith = self.horizon[:, None], self.zenith[:, None]
+        light = horizon + (zenith - horizon) * (np.sqrt(up) * (1.6 - 0.6 * up))
+        cosine = np.clip(self.sun_direction @ directions, 0, 1)
+        fourth = np.square(np.square(cosine))
+        eighth = np.square(fourth)
+        sixteenth = np.square(eighth)
+        halo = 0.4 * fourth * cosine
+        halo += 1.8 * np.square(sixteenth) * sixteenth * eighth * fourth  # the cosine's 60th power
+        glow = self._glow[:, None] * halo
         if self._weather.cloudiness > 0:
             # Clouds lie on a plane high above; towards the horizon they crowd together.
-            flat = directions[:, :2] / (up + np.float32(0.1))[:, None]
-            puff = noise(flat * np.float32(0.7), 0.004 / (up + np.float32(0.03)), self._weather.seed % 4096)
-            cover = np.clip((puff - 0.85 + self._weather.cloudiness) * 3, 0, 1)[:, None]
-            thick = np.clip((puff - 0.5) * 1.2, 0, 0.4)[:, None]
-            white = self.horizon * (1.15 - thick) + 0.25 * glow
-            light = light + (white - light) * cover
-        return (light + glow).astype(np.float32)
+            far = 0.7 / (up + np.float32(0.1))
+            puff = noise(
+                directions[0] * far,
+                directions[1] * far,
+                0.004 / (up + np.float32(0.03)),
+                self._weather.seed % 4096,
+            )
+            cover = np.clip((puff - 0.85 + self._weather.cloudiness) * 3, 0, 1)
+            thick = np.clip((puff - 0.5) * 1.2, 0, 0.4)
+            white = horizon * (1.15 - thick) + 0.25 * glow
+            light += (white - light) * cover
+        return light + glow

@@ -24,11 +24,12 @@ class Tiles:
                 if level + 1 < _LEVELS:
                     self._starts[level + 1] = self._starts[level] + len(flat[-1])
                     values = 0.25 * (values[::2, ::2] + values[1::2, ::2] + values[::2, 1::2] + values[1::2, 1::2])
-        self._values = np.concatenate(flat).astype(np.float32)
-        self._stride = np.int32(len(self._values) // len(tiles))
+        values = np.concatenate(flat).astype(np.float32)
+        self._channels = [np.ascontiguousarray(channel) for channel in values.reshape(len(values), -1).T]
+        self._stride = np.int32(len(values) // len(tiles))
 
-    def at(self, tile: np.ndarray | int, x: np.ndarray, y: np.ndarray, footprint: np.ndarray) -> np.ndarray:
-        """The patterns, N or NxC float32, at places x, y in tile widths, averaged over ``footprint`` tile widths."""
+    def at(self, tile: np.ndarray | int, x: np.ndarray, y: np.ndarray, footprint: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The patterns' channels, N float32 each, at places x, y in tile widths, averaged over ``footprint`` widths."""
         level = np.log2(np.maximum(footprint * np.float32(SIZE), np.float32(1))) + np.float32(0.5)
         level = np.minimum(level.astype(np.int32), _LEVELS - 1)
         size = np.int32(SIZE) >> level
@@ -41,15 +42,16 @@ class Tiles:
         x0, y0 = low_x.astype(np.int32), low_y.astype(np.int32)
         x1, y1 = (x0 + 1) & mask, (y0 + 1) & mask
         x0, y0 = x0 & mask, y0 & mask
-        start = self._starts[level] + tile * self._stride
+        start = self._starts.take(level) + tile * self._stride
         row0, row1 = start + y0 * size, start + y1 * size
-        if self._values.ndim > 1:
-            part_x, part_y = part_x[:, None], part_y[:, None]
-        values = self._values
-        top, low = values.take(row0 + x0, axis=0), values.take(row1 + x0, axis=0)
-        top += (values.take(row0 + x1, axis=0) - top) * part_x
-        low += (values.take(row1 + x1, axis=0) - low) * part_x
-        return top + (low - top) * part_y
+        corners = [(row + column).astype(np.intp) for row in (row0, row1) for column in (x0, x1)]
+        averaged = []
+        for values in self._channels:
+            top, top_right, low, low_right = (values.take(corner) for corner in corners)
+            top += (top_right - top) * part_x
+            low += (low_right - low) * part_x
+            averaged.append(top + (low - top) * part_y)
+        return tuple(averaged)
 
 
 @cache
@@ -69,34 +71,40 @@ def _texture_tiles() -> Tiles:
 
 @cache
 def _facts() -> np.ndarray:
-    """Per texture: tile units across and up, large variation, its blobs' width and height."""
-    return np.array([(*t.units, t.large, *t.blobs) for t in (TILES[k] for k in Texture)], dtype=np.float32)
+    """5 rows, a column a texture: tile units across and up, large variation, its blobs' width and height."""
+    return np.array([(*t.units, t.large, *t.blobs) for t in (TILES[k] for k in Texture)], dtype=np.float32).T.copy()
 
 
-def noise(places: np.ndarray, footprint: np.ndarray, seed: np.ndarray | int = 0) -> np.ndarray:
-    """Fractal noise, N float32 around 0.5 (0 to 1), at Nx2 places in units of its largest blobs."""
+def noise(x: np.ndarray, y: np.ndarray, footprint: np.ndarray, seed: np.ndarray | int = 0) -> np.ndarray:
+    """Fractal noise, N float32 around 0.5 (0 to 1), at N places x, y in units of its largest blobs."""
     part = np.float32(1 / 8)
     shift_x, shift_y = np.float32(0.618) * seed, np.float32(0.367) * seed
-    return _noise_tiles().at(0, places[:, 0] * part + shift_x, places[:, 1] * part + shift_y, footprint * part)
+    return _noise_tiles().at(0, x * part + shift_x, y * part + shift_y, footprint * part)[0]
 
 
 def surface_coordinates(
-    rest: np.ndarray, rest_normal: np.ndarray, seamless: np.ndarray
+    rest: np.ndarray, rest_normal: np.ndarray, seamless: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where a place lies on its surface: N metres across and N metres up (of level surfaces: x and y at rest).
 
-    Where ``seamless`` (N bool) the pattern does not follow the surface but is cut out of space, so that it has no seams
-    between the triangles of a rounded body.
+    Args:
+        rest: 3xN float32, places on the body, metres.
+        rest_normal: 3xN float32, unit.
+        seamless: N bool, where the pattern does not follow the surface but is cut out of space, so that it has no seams
+            between the triangles of a rounded body; None = nowhere.
     """
-    nx, ny, nz = rest_normal.T
-    x, y, z = rest.T
-    flat = np.maximum(np.hypot(nx, ny), np.float32(1e-6))
+    nx, ny, nz = rest_normal
+    x, y, z = rest
+    flat = np.maximum(np.sqrt(nx * nx + ny * ny), np.float32(1e-6))
     level = np.abs(nz) > 0.8
     across = np.where(level, x, (y * nx - x * ny) / flat)
     up = np.where(level, y, z / np.maximum(flat, np.float32(0.3)))
-    slanted = np.float32(0.6) * x - np.float32(0.8) * y
-    across = np.where(seamless, np.float32(0.8) * x + np.float32(0.6) * y, across)
-    return across, np.where(seamless, np.float32(0.8) * z + np.float32(0.6) * slanted, up)
+    if seamless is not None:
+        rows = np.flatnonzero(seamless)
+        x, y, z = rest.take(rows, axis=1)
+        across[rows] = np.float32(0.8) * x + np.float32(0.6) * y
+        up[rows] = np.float32(0.8) * z + np.float32(0.6) * (np.float32(0.6) * x - np.float32(0.8) * y)
+    return across, up
 
 
 def surface_colors(
@@ -105,36 +113,41 @@ def surface_colors(
     """What surfaces look like from near or far.
 
     Args:
-        table: Nx12 float32, rows of the material table.
-        rest: Nx3 float32, places on the body, metres.
-        rest_normal: Nx3 float32, unit.
+        table: 12xN float32, columns of the material table.
+        rest: 3xN float32, places on the body, metres.
+        rest_normal: 3xN float32, unit.
         footprint: N float32, metres a pixel covers there; finer detail is averaged away.
 
     Returns:
-        Nx3 float32 albedo, and N float32, the share of window panes in it (they mirror).
+        3xN float32 albedo, and N float32, the share of window panes in it (they mirror).
     """
-    kind, scale, seed = table[:, 6].astype(np.int32), table[:, 7], table[:, 11]
-    across, up = surface_coordinates(rest, rest_normal, _SEAMLESS[kind])
-    facts = _facts()[kind]
-    width, height = facts[:, 0] * scale, facts[:, 1] * scale
+    kind, scale, seed = table[6].astype(np.intp), table[7], table[11]
+    across, up = surface_coordinates(rest, rest_normal, _SEAMLESS.take(kind))
+    unit_width, unit_height, variation, blob_width, blob_height = _facts().take(kind, axis=1)
+    width, height = unit_width * scale, unit_height * scale
     shift = seed * np.float32(0.618)
-    tile = _texture_tiles().at(kind, across / width + shift, up / height + shift, footprint / width)
-    places = np.stack([across / facts[:, 3], up / facts[:, 4]], axis=1)
-    large = noise(places, footprint / facts[:, 4], seed + kind.astype(np.float32))
-    brightness = tile[:, 0] * (1 + facts[:, 2] * (large - np.float32(0.5)))
-    color, second = table[:, :3], table[:, 3:6]
-    share = tile[:, 1:]
-    share[kind == _NUMBER[Texture.CLOTH]] *= (seed[kind == _NUMBER[Texture.CLOTH], None] % 3) == 0  # a third has prints
-    colors = (color + (second - color) * share) * brightness[:, None]
-    panes = np.zeros(len(table), np.float32)
-    rows = np.flatnonzero(kind == _NUMBER[Texture.WINDOWS])
-    rows = rows[np.abs(rest_normal[rows, 2]) < 0.5]  # no windows in roofs and floors
-    if len(rows):
-        colors[rows], panes[rows] = _facade(
-            colors[rows], second[rows], across[rows] / scale[rows], up[rows] / scale[rows], seed[rows],
-            footprint[rows] / scale[rows],
+    brightness, share = _texture_tiles().at(
+        kind.astype(np.int32), across / width + shift, up / height + shift, footprint / width
+    )
+    large = noise(across / blob_width, up / blob_height, footprint / blob_height, seed + table[6])
+    brightness *= 1 + variation * (large - np.float32(0.5))
+    color, second = table[:3], table[3:6]
+    cloth = np.flatnonzero(kind == _NUMBER[Texture.CLOTH])
+    share[cloth] *= seed[cloth] % 3 == 0  # a third has prints
+    colors = second - color
+    colors *= share
+    colors += color
+    colors *= brightness
+    panes = np.zeros(len(kind), np.float32)
+    walls = np.flatnonzero(kind == _NUMBER[Texture.WINDOWS])
+    walls = walls[np.abs(rest_normal[2, walls]) < 0.5]  # no windows in roofs and floors
+    if len(walls):
+        unit = scale[walls]
+        colors[:, walls], panes[walls] = _facade(
+            colors[:, walls], second[:, walls], across[walls] / unit, up[walls] / unit, seed[walls],
+            footprint[walls] / unit,
         )  # fmt: skip
-    return np.clip(colors, 0, 0.95), panes
+    return np.clip(colors, 0, 0.95, out=colors), panes
 
 
 def leaf_gaps(table: np.ndarray, rest: np.ndarray, rest_normal: np.ndarray, footprint: np.ndarray) -> np.ndarray:
@@ -142,10 +155,10 @@ def leaf_gaps(table: np.ndarray, rest: np.ndarray, rest_normal: np.ndarray, foot
 
     From afar, where a pixel covers many leaves, there are none.
     """
-    across, up = surface_coordinates(rest, rest_normal, np.zeros(len(rest), dtype=bool))
-    width = TILES[Texture.LEAVES].units[0] * table[:, 7]
-    shift = table[:, 11] * np.float32(0.618)
-    return _leaf_tiles().at(0, across / width + shift, up / width + shift, footprint / width) < 0.5
+    across, up = surface_coordinates(rest, rest_normal)
+    width = TILES[Texture.LEAVES].units[0] * table[7]
+    shift = table[11] * np.float32(0.618)
+    return _leaf_tiles().at(0, across / width + shift, up / width + shift, footprint / width)[0] < 0.5
 
 
 def _covered(place: np.ndarray, low: np.ndarray | float, high: np.ndarray | float, footprint: np.ndarray) -> np.ndarray:
@@ -181,10 +194,11 @@ def _facade(wall, frame, across, up, seed, footprint) -> tuple[np.ndarray, np.nd
     fate = _scatter(column, row, seed)
     shut = _covered(y, low + (high - low) * np.clip(2.4 * fate - 1.2, 0, 1), high, footprint) * (fate < 0.9)
     blind = (fate > 0.5) * shut * (0.25 + 0.5 * _scatter(row, column, seed))
-    inside = np.array([0.02, 0.022, 0.025], np.float32) + blind[:, None] * np.array([0.62, 0.6, 0.55], np.float32)
+    dark, cloth = np.array([[0.02, 0.022, 0.025], [0.62, 0.6, 0.55]], np.float32)[..., None]
+    inside = dark + cloth * blind
     # Below the window the sill's shadow and what rain washed down.
     sill = _covered(x, left, right, footprint) * _covered(y, low - 0.1, low, footprint)
-    wall = wall * (1 - 0.18 * sill)[:, None]
-    color = wall + (frame - wall) * with_frame[:, None]
-    color = color + (inside - color) * pane[:, None]
+    wall = wall * (1 - 0.18 * sill)
+    color = wall + (frame - wall) * with_frame
+    color += (inside - color) * pane
     return color, pane

@@ -1,4 +1,7 @@
-"""Meshes in an embree scene, and what rays find there: the surface hit, its place on the body, and its material."""
+"""Meshes in an embree scene, and what rays find there: the surface hit, its place on the body, and its material.
+
+Rays, places and normals are 3xN arrays: NumPy computes along rows several times as fast as across them.
+"""
 
 from dataclasses import dataclass
 
@@ -23,7 +26,7 @@ class MaterialTable:
     def __init__(self) -> None:
         self._index: dict[Material, int] = {}
         self._rows: list[tuple[float, ...]] = []
-        self._table = np.zeros((0, 12), dtype=np.float32)
+        self._table = np.zeros((12, 0), dtype=np.float32)
         self.indices((Material((0.0, 0.0, 0.0)),))  # stands for nothing, number 0
 
     def indices(self, materials: tuple[Material, ...]) -> np.ndarray:
@@ -40,15 +43,15 @@ class MaterialTable:
 
     @property
     def table(self) -> np.ndarray:
-        """Mx12 float32: color, second, texture's number, scale, gloss, glass, emission, seed."""
-        if len(self._table) != len(self._rows):
-            self._table = np.array(self._rows, dtype=np.float32).reshape(-1, 12)
+        """12xM float32, a column a material: color, second, texture's number, scale, gloss, glass, emission, seed."""
+        if self._table.shape[1] != len(self._rows):
+            self._table = np.array(self._rows, dtype=np.float32).T.copy()
         return self._table
 
 
 def is_leaves(table: np.ndarray, material: np.ndarray) -> np.ndarray:
-    """N bool: whether these materials (N int32, rows of the material table) are foliage."""
-    return table[material, 6] == TEXTURE_INDEX[Texture.LEAVES]
+    """N bool: whether these materials (N integers, columns of the material table) are foliage."""
+    return table[6].take(material) == TEXTURE_INDEX[Texture.LEAVES]
 
 
 @dataclass
@@ -59,39 +62,33 @@ class Sight:
         distance: N float32, metres; FAR where nothing was hit.
         face: N int32, -1 where nothing was hit; moving faces are numbered on after the static ones.
         u, v: N float32, barycentric coordinates.
-        normal: Nx3 float32, the triangle's, of any length and side.
     """
 
     distance: np.ndarray
     face: np.ndarray
     u: np.ndarray
     v: np.ndarray
-    normal: np.ndarray
 
     @staticmethod
     def of(answer: dict) -> "Sight":
         """From embree's answer."""
         distance = np.where(answer["primID"] >= 0, answer["tfar"], FAR)
-        return Sight(distance, answer["primID"], answer["u"], answer["v"], answer["Ng"])
+        return Sight(distance, answer["primID"], answer["u"], answer["v"])
 
     @staticmethod
     def nothing(count: int) -> "Sight":
         """Of rays that hit nothing."""
         zeros = np.zeros(count, dtype=np.float32)
-        return Sight(zeros + FAR, np.full(count, -1, np.int32), zeros, zeros.copy(), np.zeros((count, 3), np.float32))
+        return Sight(zeros + FAR, np.full(count, -1, np.int32), zeros, zeros.copy())
 
     def put(self, where: np.ndarray, other: "Sight") -> None:
-        """Takes over all rows of ``other``, at the indices ``where``."""
+        """Takes over all rays of ``other``, at the indices ``where``."""
         for name in self.__dataclass_fields__:
             getattr(self, name)[where] = getattr(other, name)
 
     def rows(self, which: np.ndarray) -> "Sight":
-        """The rows at the indices ``which``."""
-        return Sight(*(getattr(self, name).take(which, axis=0) for name in self.__dataclass_fields__))
-
-    def followed_by(self, other: "Sight") -> "Sight":
-        """The rows of both, one after the other."""
-        return Sight(*(np.concatenate([getattr(self, n), getattr(other, n)]) for n in self.__dataclass_fields__))
+        """The rays at the indices ``which``."""
+        return Sight(*(getattr(self, name).take(which) for name in self.__dataclass_fields__))
 
 
 @dataclass(frozen=True)
@@ -99,11 +96,11 @@ class Surfaces:
     """The surfaces that N rays hit.
 
     Attributes:
-        material: N int32, numbers in the material table.
-        normal: Nx3 float32, unit, for shading, on the viewer's side.
-        flat_normal: Nx3 float32, unit, the triangle's own, on the viewer's side.
-        rest: Nx3 float32, the place on the body at rest.
-        rest_normal: Nx3 float32, unit, the triangle's normal at rest.
+        material: N integers, numbers in the material table.
+        normal: 3xN float32, unit, for shading, on the viewer's side.
+        flat_normal: 3xN float32, unit, the triangle's own, on the viewer's side.
+        rest: 3xN float32, the place on the body at rest.
+        rest_normal: 3xN float32, unit, the triangle's normal at rest.
     """
 
     material: np.ndarray
@@ -113,10 +110,19 @@ class Surfaces:
     rest_normal: np.ndarray
 
 
+def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """N dot products of 3xN vectors."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """3xN cross products of 3xN vectors."""
+    return np.stack([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
+
+
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Nx3 vectors at length 1; zero vectors stay."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    return vectors / np.maximum(lengths, np.float32(1e-12))[:, None]
+    """3xN vectors at length 1; zero vectors stay."""
+    return vectors / np.maximum(np.sqrt(dot(vectors, vectors)), np.float32(1e-12))
 
 
 class Blockers:
@@ -129,10 +135,10 @@ class Blockers:
             self._geometry = TriangleMesh(self._scene, corners)
 
     def hide(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
-        """N bool: whether the rays hit anything."""
-        if self._scene is None or not len(origins):
-            return np.zeros(len(origins), dtype=bool)
-        return self._scene.run(origins, directions, query="OCCLUDED") >= 0
+        """N bool: whether the rays (3xN float32) hit anything."""
+        if self._scene is None or not origins.shape[1]:
+            return np.zeros(origins.shape[1], dtype=bool)
+        return self._scene.run(origins.T, directions.T, query="OCCLUDED") >= 0
 
 
 class TracedScene:
@@ -151,75 +157,80 @@ class TracedScene:
         if not self.count:
             return
         starts = np.cumsum([0] + [len(m.vertices) for m in meshes[:-1]])
-        self._vertices = np.ascontiguousarray(np.concatenate([m.vertices for m in meshes]), dtype=np.float32)
-        self._rest = np.concatenate([m.rest for m in meshes]).astype(np.float32, copy=False)
-        self._faces = np.concatenate([m.faces + s for m, s in zip(meshes, starts, strict=True)]).astype(np.int32)
+        vertices = np.concatenate([m.vertices for m in meshes]).astype(np.float32, copy=False)
+        rest = np.concatenate([m.rest for m in meshes]).astype(np.float32, copy=False)
+        self._faces = np.concatenate([m.faces + s for m, s in zip(meshes, starts, strict=True)]).astype(np.intp)
         self._smooth = np.concatenate([m.smooth for m in meshes])
-        self._vertex_normals = self._smoothed_normals()
+        self._vertex_normals = _smoothed_normals(vertices, self._faces[self._smooth])
         self._scene = EmbreeScene(device, robust=False)  # a fifth faster, and no leaks between shared corners
         # Corner by corner is the form that embreex copies fastest. The geometry is kept alive as long as the scene.
-        self._geometry = TriangleMesh(self._scene, self._vertices.take(self._faces, axis=0))
-
-    def _smoothed_normals(self) -> np.ndarray | None:
-        """Vx3 float32, the vertices' mean normals over their smooth faces, weighted by area."""
-        if not self._smooth.any():
-            return None
-        faces = self._faces[self._smooth]
-        a, b, c = (self._vertices[faces[:, i]] for i in range(3))
-        normals = np.cross(b - a, c - a)
-        corners, count = faces.ravel(), len(self._vertices)
-        sums = [np.bincount(corners, np.repeat(normals[:, i], 3), count) for i in range(3)]
-        return np.stack(sums, axis=1).astype(np.float32)
+        self._corners = vertices.take(self._faces, axis=0)
+        self._geometry = TriangleMesh(self._scene, self._corners)
+        self._facts = _face_facts(self._corners, rest.take(self._faces, axis=0))
 
     def blockers(self, which: np.ndarray, device: EmbreeDevice) -> Blockers:
         """The faces for which ``which`` (bool) holds."""
-        return Blockers(self._vertices.take(self._faces[which], axis=0) if self.count else np.zeros((0, 3, 3)), device)
+        return Blockers(self._corners[which] if self.count else np.zeros((0, 3, 3), np.float32), device)
 
     def blocked(self, origins: np.ndarray, directions: np.ndarray, reach: np.ndarray | None = None) -> np.ndarray:
-        """N bool: whether the rays hit anything (within ``reach`` metres, N float32)."""
-        if not self.count or not len(origins):
-            return np.zeros(len(origins), dtype=bool)
+        """N bool: whether the rays (3xN float32) hit anything (within ``reach`` metres, N float32)."""
+        if not self.count or not origins.shape[1]:
+            return np.zeros(origins.shape[1], dtype=bool)
         limits = None if reach is None else reach.copy()
-        return self._scene.run(origins, directions, query="OCCLUDED", dists=limits) >= 0
+        return self._scene.run(origins.T, directions.T, query="OCCLUDED", dists=limits) >= 0
 
-    def first_material(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
-        """N int32: the material of the first surface hit, -1 for none."""
-        if not self.count or not len(origins):
-            return np.full(len(origins), -1, dtype=np.int32)
-        face = self._scene.run(origins, directions)
+    def first_material(self, origins: np.ndarray, directions: np.ndarray, reach: float) -> np.ndarray:
+        """N int32: the material of the first surface that the rays (3xN) hit within ``reach`` metres, -1 for none."""
+        if not self.count or not origins.shape[1]:
+            return np.full(origins.shape[1], -1, dtype=np.int32)
+        face = self._scene.run(origins.T, directions.T, dists=np.full(origins.shape[1], reach, np.float32))
         return np.where(face >= 0, self.face_material[face], np.int32(-1))
 
     def look(self, origins: np.ndarray, directions: np.ndarray, limits: np.ndarray | None = None) -> Sight:
-        """What N rays (Nx3 float32 contiguous, unit directions) hit nearer than ``limits`` metres (N float32)."""
-        if not self.count or not len(directions):
-            return Sight.nothing(len(directions))
+        """What N rays (3xN float32, unit directions) hit nearer than ``limits`` metres (N float32)."""
+        if not self.count or not directions.shape[1]:
+            return Sight.nothing(directions.shape[1])
         limits = None if limits is None else limits.copy()
-        return Sight.of(self._scene.run(origins, directions, dists=limits, output=1))
+        return Sight.of(self._scene.run(origins.T, directions.T, dists=limits, output=1))
 
-    def rest_places(self, sight: Sight) -> tuple[np.ndarray, np.ndarray]:
-        """Nx3 float32 places on the bodies at rest and unit normals there; every ray must have hit."""
-        corners = self._faces[sight.face]
-        a, b, c = (self._rest.take(corners[:, i], axis=0) for i in range(3))
-        b -= a
-        c -= a
-        return a + sight.u[:, None] * b + sight.v[:, None] * c, unit(np.cross(b, c))
+    def facts(self, face: np.ndarray) -> np.ndarray:
+        """15xN float32: for each face its corner at rest and the edges from there, its normals at rest and now."""
+        return self._facts.take(face, axis=1, mode="clip") if self.count else np.zeros((15, len(face)), np.float32)
 
-    def surfaces(self, sight: Sight, directions: np.ndarray) -> Surfaces:
-        """What the rays hit; every ray must have hit."""
-        face = sight.face
-        rest, rest_normal = self.rest_places(sight)
-        flat = unit(sight.normal)
-        flat *= np.where(np.einsum("ij,ij->i", flat, directions) > 0, np.float32(-1), np.float32(1))[:, None]
-        normal = flat
-        rows = np.flatnonzero(self._smooth[face])
-        if self._vertex_normals is not None and len(rows):
-            corners, u, v = self._faces[face[rows]], sight.u[rows, None], sight.v[rows, None]
-            a, b, c = (self._vertex_normals.take(corners[:, i], axis=0) for i in range(3))
-            bent = unit((1 - u - v) * a + u * b + v * c)
-            bent *= np.where(np.einsum("ij,ij->i", bent, flat[rows]) < 0, np.float32(-1), np.float32(1))[:, None]
-            normal = flat.copy()
-            normal[rows] = bent
-        return Surfaces(self.face_material[face], normal, flat, rest, rest_normal)
+    def bend(self, normals: np.ndarray, rays: np.ndarray, face: np.ndarray, u: np.ndarray, v: np.ndarray) -> None:
+        """Replaces the columns ``rays`` of 3xN normals, hits of ``face`` at ``u``, ``v``, where the faces are smooth."""
+        if not self.count or self._vertex_normals is None:
+            return
+        which = np.flatnonzero(self._smooth.take(face))
+        rays, corners, u, v = rays[which], self._faces.take(face[which], axis=0), u[which], v[which]
+        a, b, c = (self._vertex_normals.take(corners[:, i], axis=1) for i in range(3))
+        bent = unit((1 - u - v) * a + u * b + v * c)
+        flip = dot(bent, normals.take(rays, axis=1)) < 0
+        normals[:, rays] = np.where(flip, -bent, bent)
+
+
+def _smoothed_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray | None:
+    """3xV float32, the vertices' mean normals over their smooth faces (Mx3), weighted by area."""
+    if not len(faces):
+        return None
+    a, b, c = (vertices.take(faces[:, i], axis=0).T for i in range(3))
+    normals = cross(b - a, c - a)
+    corners = faces.ravel()
+    sums = [np.bincount(corners, np.repeat(row, 3), len(vertices)) for row in normals]
+    return np.stack(sums).astype(np.float32)
+
+
+def _face_facts(corners: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """15xM float32: see ``TracedScene.facts``; of Mx3x3 corners, now and at rest."""
+    (a, b, c), (d, e, f) = (np.ascontiguousarray(places.transpose(1, 2, 0)) for places in (rest, corners))
+    b -= a
+    c -= a
+    return np.concatenate([a, b, c, unit(cross(b, c)), unit(cross(e - d, f - d))])
+
+
+def rest_places(facts: np.ndarray, sight: Sight) -> tuple[np.ndarray, np.ndarray]:
+    """3xN float32 places on the bodies at rest and unit normals there."""
+    return facts[:3] + sight.u * facts[3:6] + sight.v * facts[6:9], facts[9:12]
 
 
 class Tracer:
@@ -241,16 +252,16 @@ class Tracer:
 
         Args:
             origin: 3 float32.
-            directions: Nx3 float32, unit, contiguous.
+            directions: 3xN float32, unit.
             covered: N bool; the other rays cannot hit moving pieces.
             pixel: angle between rays, radians: finer gaps between leaves are closed.
         """
-        origins = np.ascontiguousarray(np.broadcast_to(origin, directions.shape))
+        origins = np.broadcast_to(origin[:, None], directions.shape)
         sight = self.static.look(origins, directions)
         if self._leafy_face.any():
             self._pass_leaves(sight, origin, directions, pixel)
         near = np.flatnonzero(covered)
-        moving = self.dynamic.look(origins[: len(near)], directions[near], sight.distance[near])
+        moving = self.dynamic.look(origins[:, : len(near)], directions.take(near, axis=1), sight.distance[near])
         front = np.flatnonzero(moving.face >= 0)
         moving.face += np.int32(self.static.count)
         sight.put(near[front], moving.rows(front))
@@ -259,55 +270,46 @@ class Tracer:
     def _pass_leaves(self, sight: Sight, origin: np.ndarray, directions: np.ndarray, pixel: float) -> None:
         """Lets rays go on through the gaps between the leaves of a foliage triangle."""
         near = sight.distance < _LEAF_SIZE / pixel
-        rows = np.flatnonzero(near & (sight.face >= 0) & self._leafy_face[sight.face])
+        rows = np.flatnonzero(near & (sight.face >= 0) & self._leafy_face.take(sight.face))
         for _ in range(_LEAF_LAYERS):
             here = sight.rows(rows)
-            rest, rest_normal = self.static.rest_places(here)
-            table = self.table[self.static.face_material[here.face]]
+            rest, rest_normal = rest_places(self.static.facts(here.face), here)
+            table = self.table.take(self.static.face_material[here.face], axis=1)
             gap = leaf_gaps(table, rest, rest_normal, here.distance * np.float32(pixel))
             rows, walked = rows[gap], here.distance[gap] + np.float32(2e-3)
             if not len(rows):
                 return
-            beyond = self.static.look(origin + directions[rows] * walked[:, None], directions[rows])
+            onward = directions.take(rows, axis=1)
+            beyond = self.static.look(origin[:, None] + onward * walked, onward)
             beyond.distance = np.minimum(beyond.distance + walked, FAR)
             sight.put(rows, beyond)
             rows = rows[(beyond.face >= 0) & self._leafy_face[beyond.face]]
 
     def label(self, sight: Sight) -> np.ndarray:
         """N int32 labels, -1 where nothing was hit."""
-        return self._label[sight.face]
+        return self._label.take(sight.face, mode="wrap")
 
     def material(self, sight: Sight) -> np.ndarray:
-        """N int32 numbers in the material table; of no meaning where nothing was hit."""
-        return self._material[sight.face]
+        """N integers, numbers in the material table; of no meaning where nothing was hit."""
+        return self._material.take(sight.face, mode="wrap")
 
     def surfaces(self, sight: Sight, directions: np.ndarray) -> Surfaces:
-        """What the rays hit; every ray must have hit."""
-        if not len(directions):
-            none = np.zeros((0, 3), dtype=np.float32)
-            return Surfaces(np.zeros(0, dtype=np.int32), none, none, none, none)
-        moving = np.flatnonzero(sight.face >= self.static.count)
-        if not len(moving):
-            return self.static.surfaces(sight, directions)
-        still = np.flatnonzero(sight.face < self.static.count)
-        own = sight.rows(moving)
-        own.face = own.face - np.int32(self.static.count)
-        parts = [(moving, self.dynamic.surfaces(own, directions[moving]))]
-        if len(still):
-            parts.append((still, self.static.surfaces(sight.rows(still), directions[still])))
-        merged = []
-        for name in Surfaces.__dataclass_fields__:
-            first = getattr(parts[0][1], name)
-            values = np.empty((len(directions), *first.shape[1:]), dtype=first.dtype)
-            for rows, part in parts:
-                values[rows] = getattr(part, name)
-            merged.append(values)
-        return Surfaces(*merged)
+        """What the rays (3xN) hit; every ray must have hit."""
+        facts = self.static.facts(sight.face)
+        still = sight.face < self.static.count
+        moving, still = np.flatnonzero(~still), np.flatnonzero(still)
+        own = sight.face[moving] - self.static.count
+        facts[:, moving] = self.dynamic.facts(own)
+        rest, rest_normal = rest_places(facts, sight)
+        flat = np.where(dot(facts[12:], directions) > 0, -facts[12:], facts[12:])
+        normal = flat.copy()
+        self.static.bend(normal, still, sight.face[still], sight.u[still], sight.v[still])
+        self.dynamic.bend(normal, moving, own, sight.u[moving], sight.v[moving])
+        return Surfaces(self.material(sight), normal, flat, rest, rest_normal)
 
-    def blocked(self, origins: np.ndarray, directions: np.ndarray, reach: np.ndarray | None = None) -> np.ndarray:
-        """N bool: whether the rays hit anything (within ``reach`` metres, N float32)."""
+    def blocked(self, origins: np.ndarray, directions: np.ndarray, reach: np.ndarray) -> np.ndarray:
+        """N bool: whether the rays (3xN float32) hit anything within ``reach`` metres (N float32)."""
         hidden = self.static.blocked(origins, directions, reach)
         rest = np.flatnonzero(~hidden)
-        limits = None if reach is None else reach[rest]
-        hidden[rest] = self.dynamic.blocked(origins[rest], directions[rest], limits)
+        hidden[rest] = self.dynamic.blocked(origins.take(rest, axis=1), directions.take(rest, axis=1), reach[rest])
         return hidden

@@ -21,7 +21,7 @@ def test_weather_has_sun_shade_haze_and_low_sun():
     assert any(w.haze < 300 for w in weathers) and any(w.sun_elevation < 0.3 for w in weathers)
     for weather in weathers:
         sky = Sky(weather)
-        light = sky.radiance(np.array([[1, 0, 0.1], [0, 0, 1], [-1, 0, 0.0]], np.float32))
+        light = sky.radiance(np.array([[1, 0, 0.1], [0, 0, 1], [-1, 0, 0.0]], np.float32).T)
         assert np.isfinite(light).all() and light.min() >= 0
         flat = float((sky.sun_light * sky.sun_direction[2] + sky.ambient).mean())
         assert 0.3 < flat < 1.3  # the camera has adapted
