@@ -9,6 +9,7 @@ from mapt_ros.synthetic.view import Camera, Sensor
 
 _BLUR_STEPS = 4  # pictures averaged for motion blur
 _LONGEST_BLUR = 12.0  # pixels
+_SHORTEST_BLUR = 0.4  # pixels; what moves less anywhere stays sharp
 _FULL_WELL = 7000.0  # electrons at white, for shot noise
 
 
@@ -20,37 +21,33 @@ def image_flow(distance: np.ndarray, camera: Camera, motion: np.ndarray) -> np.n
         camera: the camera.
         motion: 4x4, the camera's pose at the end as seen from its pose at the beginning.
     """
-    columns, rows = np.meshgrid(np.arange(camera.width, dtype=np.float32), np.arange(camera.height, dtype=np.float32))
-    left = (camera.center[0] - columns) / camera.focal
-    up = (camera.center[1] - rows) / camera.focal
-    depth = np.minimum(distance, 1e5) / np.sqrt(1 + left * left + up * up)
-    points = np.stack([depth, depth * left, depth * up], axis=-1).astype(np.float32)
+    columns, rows = np.arange(camera.width, dtype=np.float32), np.arange(camera.height, dtype=np.float32)[:, None]
+    left = np.float32(1 / camera.focal) * (np.float32(camera.center[0]) - columns)
+    up = np.float32(1 / camera.focal) * (np.float32(camera.center[1]) - rows)
+    depth = np.minimum(distance, np.float32(1e5)) / np.sqrt(1 + left * left + up * up)
     # The end of the interval is now: the same points as seen from where the camera was.
-    before = points @ motion[:3, :3].T.astype(np.float32) + motion[:3, 3].astype(np.float32)
-    ahead = np.maximum(before[..., 0], 0.1)
-    was = np.stack(
-        [
-            camera.center[0] - camera.focal * before[..., 1] / ahead,
-            camera.center[1] - camera.focal * before[..., 2] / ahead,
-        ],
-        axis=-1,
-    )
-    return (np.stack([columns, rows], axis=-1) - was).astype(np.float32)
+    turn, shift = motion[:3, :3].astype(np.float32), motion[:3, 3].astype(np.float32)
+    ahead, aside, above = (depth * (turn[i, 0] + turn[i, 1] * left + turn[i, 2] * up) + shift[i] for i in range(3))
+    scale = np.float32(camera.focal) / np.maximum(ahead, np.float32(0.1))
+    was_column, was_row = camera.center[0] - scale * aside, camera.center[1] - scale * above
+    return cv2.merge([columns - was_column, rows - was_row])
 
 
 def _smeared(light: np.ndarray, flow: np.ndarray, shutter: float) -> np.ndarray:
     """Light averaged along the way each pixel's content moves while the shutter is open."""
-    way = flow * np.float32(shutter)
-    length = np.sqrt((way * way).sum(axis=-1, keepdims=True))
-    way *= np.minimum(1, _LONGEST_BLUR / np.maximum(length, 1e-6))
-    if float(np.minimum(length, _LONGEST_BLUR).max()) < 0.4:
+    across, down = (np.float32(shutter) * way for way in cv2.split(flow))
+    length = np.sqrt(across * across + down * down)
+    if min(float(length.max()), _LONGEST_BLUR) < _SHORTEST_BLUR:
         return light
+    shorter = np.minimum(1, np.float32(_LONGEST_BLUR) / np.maximum(length, np.float32(1e-6)))
+    across *= shorter
+    down *= shorter
     height, width = light.shape[:2]
-    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    columns, rows = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
     total = np.zeros_like(light)
     for part in (np.arange(_BLUR_STEPS, dtype=np.float32) + 0.5) / _BLUR_STEPS - 0.5:
         total += cv2.remap(
-            light, columns + way[..., 0] * part, rows + way[..., 1] * part, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE
+            light, columns + across * part, rows + down * part, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE
         )
     return total / _BLUR_STEPS
 

@@ -1,72 +1,30 @@
-"""Procedural textures on surfaces: seamless tiles kept at every scale, so that a pattern fades out where a pixel covers it."""
+"""Procedural textures on surfaces: patterns from seamless tiles, facades with windows, gaps between leaves."""
 
 from functools import cache
 
 import numpy as np
 
 from mapt_ros.synthetic.mesh import Texture
-from mapt_ros.synthetic.tiles import SIZE, TILES, leaf_cover, smooth_noise
+from mapt_ros.synthetic.mipmaps import Atlas, ExactTile
+from mapt_ros.synthetic.tiles import TILES, leaf_cover, smooth_noise
 
 _NUMBER = {texture: number for number, texture in enumerate(Texture)}
 _SEAMLESS = np.array([texture in (Texture.PLAIN, Texture.CLOTH) for texture in Texture])
-_LEVELS = SIZE.bit_length()
-
-
-class Tiles:
-    """Seamless square patterns, each with its averages at half, quarter ... resolution down to one texel."""
-
-    def __init__(self, tiles: list[np.ndarray]) -> None:
-        """``tiles``: each SIZE x SIZE, or each SIZE x SIZE x C, float32."""
-        flat, self._starts = [], np.zeros(_LEVELS, dtype=np.int32)
-        for values in tiles:
-            for level in range(_LEVELS):
-                flat.append(values.reshape(len(values) ** 2, *values.shape[2:]))
-                if level + 1 < _LEVELS:
-                    self._starts[level + 1] = self._starts[level] + len(flat[-1])
-                    values = 0.25 * (values[::2, ::2] + values[1::2, ::2] + values[::2, 1::2] + values[1::2, 1::2])
-        values = np.concatenate(flat).astype(np.float32)
-        self._channels = [np.ascontiguousarray(channel) for channel in values.reshape(len(values), -1).T]
-        self._stride = np.int32(len(values) // len(tiles))
-
-    def at(self, tile: np.ndarray | int, x: np.ndarray, y: np.ndarray, footprint: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The patterns' channels, N float32 each, at places x, y in tile widths, averaged over ``footprint`` widths."""
-        level = np.log2(np.maximum(footprint * np.float32(SIZE), np.float32(1))) + np.float32(0.5)
-        level = np.minimum(level.astype(np.int32), _LEVELS - 1)
-        size = np.int32(SIZE) >> level
-        texels = size.astype(np.float32)
-        place_x = (x - np.floor(x)) * texels - np.float32(0.5)
-        place_y = (y - np.floor(y)) * texels - np.float32(0.5)
-        low_x, low_y = np.floor(place_x), np.floor(place_y)
-        part_x, part_y = place_x - low_x, place_y - low_y
-        mask = size - 1
-        x0, y0 = low_x.astype(np.int32), low_y.astype(np.int32)
-        x1, y1 = (x0 + 1) & mask, (y0 + 1) & mask
-        x0, y0 = x0 & mask, y0 & mask
-        start = self._starts.take(level) + tile * self._stride
-        row0, row1 = start + y0 * size, start + y1 * size
-        corners = [(row + column).astype(np.intp) for row in (row0, row1) for column in (x0, x1)]
-        averaged = []
-        for values in self._channels:
-            top, top_right, low, low_right = (values.take(corner) for corner in corners)
-            top += (top_right - top) * part_x
-            low += (low_right - low) * part_x
-            averaged.append(top + (low - top) * part_y)
-        return tuple(averaged)
 
 
 @cache
-def _noise_tiles() -> Tiles:
-    return Tiles([np.clip(0.5 + 0.22 * smooth_noise(1, 1.4, 4), 0, 1)])
+def _noise_tiles() -> Atlas:
+    return Atlas([np.clip(0.5 + 0.22 * smooth_noise(1, 1.4, 4), 0, 1)])
 
 
 @cache
-def _leaf_tiles() -> Tiles:
-    return Tiles([leaf_cover()])
+def _leaf_tile() -> ExactTile:
+    return ExactTile(leaf_cover())
 
 
 @cache
-def _texture_tiles() -> Tiles:
-    return Tiles([TILES[texture].paint() for texture in Texture])
+def _texture_tiles() -> Atlas:
+    return Atlas([TILES[texture].paint() for texture in Texture])
 
 
 @cache
@@ -79,7 +37,7 @@ def noise(x: np.ndarray, y: np.ndarray, footprint: np.ndarray, seed: np.ndarray 
     """Fractal noise, N float32 around 0.5 (0 to 1), at N places x, y in units of its largest blobs."""
     part = np.float32(1 / 8)
     shift_x, shift_y = np.float32(0.618) * seed, np.float32(0.367) * seed
-    return _noise_tiles().at(0, x * part + shift_x, y * part + shift_y, footprint * part)[0]
+    return _noise_tiles().at(0, x * part + shift_x, y * part + shift_y, footprint * part)
 
 
 def surface_coordinates(
@@ -126,9 +84,8 @@ def surface_colors(
     unit_width, unit_height, variation, blob_width, blob_height = _facts().take(kind, axis=1)
     width, height = unit_width * scale, unit_height * scale
     shift = seed * np.float32(0.618)
-    brightness, share = _texture_tiles().at(
-        kind.astype(np.int32), across / width + shift, up / height + shift, footprint / width
-    )
+    tile = _texture_tiles().at(table[6], across / width + shift, up / height + shift, footprint / width)
+    brightness, share = np.ascontiguousarray(tile.T)
     large = noise(across / blob_width, up / blob_height, footprint / blob_height, seed + table[6])
     brightness *= 1 + variation * (large - np.float32(0.5))
     color, second = table[:3], table[3:6]
@@ -158,7 +115,7 @@ def leaf_gaps(table: np.ndarray, rest: np.ndarray, rest_normal: np.ndarray, foot
     across, up = surface_coordinates(rest, rest_normal)
     width = TILES[Texture.LEAVES].units[0] * table[7]
     shift = table[11] * np.float32(0.618)
-    return _leaf_tiles().at(0, across / width + shift, up / width + shift, footprint / width)[0] < 0.5
+    return _leaf_tile().at(across / width + shift, up / width + shift, footprint / width) < 0.5
 
 
 def _covered(place: np.ndarray, low: np.ndarray | float, high: np.ndarray | float, footprint: np.ndarray) -> np.ndarray:
