@@ -146,13 +146,13 @@ def evaluate(
     classes: Annotated[
         Path | None, typer.Option(help="JSON or YAML file with the classes, or motchallenge-step; KITTI-STEP without.")
     ] = None,
-    min_area: Annotated[int, typer.Option(min=0, help="Pixels under which PAT and PQ overlook segments.")] = 0,
+    min_area: Annotated[int, typer.Option(min=0, help="Pixels under which PAT, PQ and VPQ overlook segments.")] = 0,
     devkit_exact: Annotated[
         bool, typer.Option("--devkit-exact", help="PAT as the nuScenes devkit computes it, oddities included.")
     ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result, per class too, as JSON.")] = None,
 ) -> None:
-    """Score predictions against ground truth: PAT PQ TQ PTQ sPTQ, STQ SQ AQ."""
+    """Score predictions against ground truth: PAT PQ TQ PTQ sPTQ, STQ SQ AQ, VPQ, IDS sMOTSA MOTSA IDF1 HOTA."""
     from mapt_ros.evaluation.evaluate import evaluate as run_evaluate
     from mapt_ros.evaluation.evaluate import table
     from mapt_ros.replay.files import write_beside

@@ -1,4 +1,4 @@
-"""Scores predicted panoptic maps against ground truth: PAT, PQ, TQ, PTQ, sPTQ, STQ, SQ and AQ, streaming over frames."""
+"""Scores predicted panoptic maps against ground truth with all metrics at once, streaming over frames."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -13,29 +13,35 @@ from tqdm import tqdm
 from mapt_ros.data.labels import ClassSet
 from mapt_ros.errors import InputError
 from mapt_ros.evaluation.class_file import PngClasses, read_classes
+from mapt_ros.evaluation.mots import ThingScores, ThingTracking
 from mapt_ros.evaluation.overlaps import overlaps
 from mapt_ros.evaluation.pat import PanopticTracking
 from mapt_ros.evaluation.pq import per_class
 from mapt_ros.evaluation.step_maps import SequencePair, pair_folders, read_map
 from mapt_ros.evaluation.stq import SegmentationTrackingQuality
+from mapt_ros.evaluation.vpq import VideoPanopticQuality
 
-SCORES = ("PAT", "PQ", "TQ", "PTQ", "sPTQ", "STQ", "SQ", "AQ")
+SCORES = ("PAT", "PQ", "TQ", "PTQ", "sPTQ", "STQ", "SQ", "AQ", "VPQ", "IDS", "sMOTSA", "MOTSA", "IDF1", "HOTA")
+_THING_SCORES = ("IDS", "fragmentations", "sMOTSA", "MOTSA", "IDF1", "HOTA", "DetA", "AssA")
 _WORTH_A_PROCESS = 200  # frames; starting workers takes longer than scoring fewer
 _BAR = {"desc": "evaluate", "unit": "sequence", "disable": None}
 _NAMED = 5  # missing or extra frames that the table names; the JSON has all
 
 _NO_SEGMENTS = "no class has a segment: the ground truth is all void or crowd"
 _NO_TRACKS = "the ground truth has no thing with an id (and more than min_area pixels)"
+_NO_THINGS = "the ground truth has no thing with an id"
 _NO_PIXELS = "the ground truth is all void"
 
 
 class Evaluator:
-    """All scores at once, one frame at a time; its memory grows with the number of ids, not of frames."""
+    """All scores at once, one frame at a time; memory grows with the ids, and little with the frames (``ThingTracking``)."""
 
     def __init__(self, classes: ClassSet, *, min_area: int = 0, devkit_exact: bool = False) -> None:
-        """As for ``PanopticTracking``; STQ knows neither a minimum area nor the devkit."""
+        """As for ``PanopticTracking``; VPQ takes the minimum area only, STQ and the things' metrics neither."""
         self.pat = PanopticTracking(classes, min_area=min_area, devkit_exact=devkit_exact)
         self.stq = SegmentationTrackingQuality(classes)
+        self.vpq = VideoPanopticQuality(classes, min_area=min_area)
+        self.things = ThingTracking(classes)
 
     def add(self, sequence: str, truth: np.ndarray, predicted: np.ndarray) -> None:
         """Takes a sequence's next frame: two HxW int32 label maps (``class_id * LABEL_DIVISOR + id``, -1 = unlabelled).
@@ -46,17 +52,26 @@ class Evaluator:
         pairs = overlaps(truth, predicted)
         self.pat.add_overlaps(sequence, pairs)
         self.stq.add_overlaps(sequence, pairs)
+        self.vpq.add_overlaps(sequence, pairs)
+        self.things.add_overlaps(sequence, pairs)
 
     def merge(self, other: "Evaluator") -> None:
         """Takes over the sequences that another evaluator of the same settings saw; none of them may be here already."""
         self.pat.merge(other.pat)
         self.stq.merge(other.stq)
+        self.vpq.merge(other.vpq)
+        self.things.merge(other.things)
 
     def scores(self, sequence: str | None = None) -> dict[str, float | None]:
-        """The eight scores of one sequence, or of all together, in 0..1; None where there is nothing to measure."""
+        """All of ``SCORES`` for one sequence, or for all together; None where there is nothing to measure.
+
+        They are at most 1, but for IDS, which is a number of switches; PTQ, sPTQ, MOTSA and sMOTSA may be below 0.
+        """
         tracking, stq = self.pat.means(sequence), self.stq.means(sequence)
         pq = self.pat.quality.means(sequence).pq
         values = (tracking.pat, pq, tracking.tq, tracking.ptq, tracking.sptq, stq.stq, stq.sq, stq.aq)
+        things = _thing_scores(self.things.means(sequence))
+        values += (self.vpq.vpq(sequence), *(things[name] for name in SCORES[9:]))
         return dict(zip(SCORES, values, strict=True))
 
     def result(self) -> dict[str, Any]:
@@ -64,12 +79,17 @@ class Evaluator:
         scores = self.scores()
         return {
             **scores,
+            "fragmentations": _thing_scores(self.things.means())["fragmentations"],
             "reasons": _reasons(scores),
             "panoptic_quality": self._panoptic_quality(),
+            "video_panoptic_quality": {f"VPQ{frames}": value for frames, value in self.vpq.means().items()},
             "per_class": self._per_class(),
-            "per_sequence": {name: self.scores(name) for name in self.stq.sequences},
+            "per_sequence": {name: self._sequence(name) for name in self.stq.sequences},
             "conventions": self._conventions(),
         }
+
+    def _sequence(self, name: str) -> dict[str, float | None]:
+        return {**self.scores(name), "fragmentations": _thing_scores(self.things.means(name))["fragmentations"]}
 
     def _panoptic_quality(self) -> dict[str, dict[str, float | None]]:
         """PQ and its two factors; its SQ is the mean IoU of matched segments, not STQ's."""
@@ -82,6 +102,7 @@ class Evaluator:
         counts = self.pat.quality.counts()
         pq, sq, rq = per_class(counts)
         tracking, ious, aqs = self.pat.per_class(), self.stq.class_ious(), self.stq.class_aqs()
+        vpqs, things = self.vpq.per_class(), self.things.per_class()
         rows = {}
         for i, info in enumerate(self.stq.table.classes.classes):
             seen = bool(counts.weight[i] > 0)
@@ -99,6 +120,8 @@ class Evaluator:
                 "TQ": tracking[i].tq,
                 "IoU": None if np.isnan(ious[i]) else float(ious[i]),
                 "AQ": aqs[i],
+                "VPQ": vpqs[i],
+                **_thing_scores(things[i]),
             }
         return rows
 
@@ -115,17 +138,29 @@ class Evaluator:
                 "TQ": "true tracks of all sequences",
                 "SQ": "classes with pixels on either side; void predicted on labelled pixels is one more, with IoU 0",
                 "AQ": "true tracks of all sequences",
+                "VPQ": "classes with a tube on either side, then windows of 1, 2, 3 and 4 frames",
+                "IDS": "sum over thing classes",
+                "sMOTSA, MOTSA, IDF1, HOTA": "thing classes with ground truth; HOTA over IoU thresholds 0.05 to 0.95 too",
             },
-            "crowd": "a thing class with id 0 in the ground truth: removed for PAT PQ TQ PTQ sPTQ; counts for SQ, not AQ",
-            "void": "removed for PAT PQ TQ PTQ sPTQ and SQ; things predicted on it count against AQ",
+            "crowd": "a thing class with id 0 in the ground truth: removed for PAT PQ TQ PTQ sPTQ VPQ; counts for SQ, not AQ",
+            "void": "removed for PAT PQ TQ PTQ sPTQ VPQ and SQ; things predicted on it count against AQ",
+            "ignored": "IDS sMOTSA MOTSA IDF1 HOTA overlook unmatched predictions of which void and crowd hold over half",
             "stuff_may_match_things": exact,
         }
 
 
+def _thing_scores(scores: ThingScores | None) -> dict[str, float | None]:
+    """By the names of ``_THING_SCORES``; all None without ground truth."""
+    if scores is None:
+        return dict.fromkeys(_THING_SCORES)
+    return {name: getattr(scores, name.lower()) for name in _THING_SCORES}
+
+
 def _reasons(scores: dict[str, float | None]) -> dict[str, str]:
     """Why each score that is None cannot be told."""
-    why = {"PQ": _NO_SEGMENTS, "PTQ": _NO_SEGMENTS, "sPTQ": _NO_SEGMENTS, "TQ": _NO_TRACKS}
+    why = {"PQ": _NO_SEGMENTS, "PTQ": _NO_SEGMENTS, "sPTQ": _NO_SEGMENTS, "TQ": _NO_TRACKS, "VPQ": _NO_SEGMENTS}
     why |= {"AQ": _NO_TRACKS, "SQ": _NO_PIXELS}
+    why |= dict.fromkeys(SCORES[9:], _NO_THINGS)
     why["PAT"] = why["PQ"] if scores["PQ"] is None else why["TQ"]
     why["STQ"] = why["SQ"] if scores["SQ"] is None else why["AQ"]
     return {name: why[name] for name, value in scores.items() if value is None}
@@ -209,7 +244,7 @@ def table(result: dict[str, Any]) -> str:
     rows = {"**all**": result, **result["per_sequence"]}
     lines = ["| | " + " | ".join(SCORES) + " |", "| --- |" + " ---: |" * len(SCORES)]
     for name, scores in rows.items():
-        lines.append(f"| {name} | " + " | ".join(_percent(scores[score]) for score in SCORES) + " |")
+        lines.append(f"| {name} | " + " | ".join(_cell(score, scores[score]) for score in SCORES) + " |")
     reasons = result["reasons"]
     for reason in dict.fromkeys(reasons.values()):
         lines.append(f"\n{', '.join(score for score in reasons if reasons[score] == reason)}: {reason}")
@@ -220,5 +255,7 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _percent(score: float | None) -> str:
-    return "-" if score is None else f"{100 * score:.2f}"
+def _cell(name: str, score: float | None) -> str:
+    if score is None:
+        return "-"
+    return str(score) if name == "IDS" else f"{100 * score:.2f}"
