@@ -45,18 +45,12 @@ def overlaps(truth: np.ndarray, predicted: np.ndarray) -> Overlaps:
         raise InputError(f"prediction is {_size(predicted)}, ground truth is {_size(truth)}; they must be of one size")
     if truth.size == 0:
         return Overlaps(*(np.zeros(0, np.int64) for _ in range(3)))
-    # One more than a label fits 32 bits without a sign for all classes up to 254, and void becomes 0.
-    codes = [(np.maximum(labels, -1).ravel().astype(np.int64) + 1).astype(np.uint32) for labels in (truth, predicted)]
+    codes = [_codes(np.maximum(labels, -1).ravel()) for labels in (truth, predicted)]
     # Labels come in runs along the rows; sorting the few thousand runs instead of all pixels is what makes this quick.
     changes = (codes[0][1:] != codes[0][:-1]) | (codes[1][1:] != codes[1][:-1])
     starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
     lengths = np.diff(starts, append=truth.size)
-    joint = (codes[0][starts].astype(np.uint64) << np.uint64(32)) | codes[1][starts].astype(np.uint64)
-    pairs, inverse = np.unique(joint, return_inverse=True)
-    pixels = np.bincount(inverse.ravel(), weights=lengths).astype(np.int64)
-    return Overlaps(
-        (pairs >> np.uint64(32)).astype(np.int64) - 1, (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64) - 1, pixels
-    )
+    return _added_up(codes[0][starts], codes[1][starts], lengths)
 
 
 def areas(labels: np.ndarray, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -114,9 +108,22 @@ class ClassTable:
 
 def merged(pairs: Overlaps) -> Overlaps:
     """The same pairs with equal ones added up, as they may be after labels were replaced."""
-    both, inverse = np.unique(np.stack([pairs.truth, pairs.predicted]), axis=1, return_inverse=True)
-    pixels = np.bincount(inverse.ravel(), weights=pairs.pixels, minlength=both.shape[1]).astype(np.int64)
-    return Overlaps(both[0], both[1], pixels)
+    return _added_up(_codes(pairs.truth), _codes(pairs.predicted), pairs.pixels)
+
+
+def _codes(labels: np.ndarray) -> np.ndarray:
+    """One more than a label fits 32 bits without a sign for all classes up to 254, and void becomes 0."""
+    return (labels.astype(np.int64) + 1).astype(np.uint32)
+
+
+def _added_up(truth: np.ndarray, predicted: np.ndarray, pixels: np.ndarray) -> Overlaps:
+    """The different pairs of codes, and the sums of their pixels."""
+    joint = (truth.astype(np.uint64) << np.uint64(32)) | predicted.astype(np.uint64)
+    pairs, inverse = np.unique(joint, return_inverse=True)
+    sums = np.bincount(inverse.ravel(), weights=pixels, minlength=len(pairs)).astype(np.int64)
+    return Overlaps(
+        (pairs >> np.uint64(32)).astype(np.int64) - 1, (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64) - 1, sums
+    )
 
 
 def _areas_per_row(labels: np.ndarray, pixels: np.ndarray) -> np.ndarray:
