@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from mapt_ros.data.frames import read_png
-from mapt_ros.data.labels import LABEL_DIVISOR
+from mapt_ros.data.labels import LABEL_BITS
 from mapt_ros.errors import InputError
 
 
@@ -66,11 +66,12 @@ def read_map(path: Path, void: int) -> np.ndarray:
         InputError: the file is missing, damaged, cut off, or not an 8-bit RGB PNG.
     """
     pixels = read_png(path, "RGB", "an 8-bit RGB PNG as panoptic maps are")
-    # Four bytes a pixel make a number 0xAARRGGBB, which is a label but for where the class stands.
+    # Four bytes a pixel make a number 0xAARRGGBB, which is a label but for where the class stands; 32 bits are
+    # enough without a sign.
     joined = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGRA).view("<u4")[..., 0]
-    classes = (joined >> 16) & 0xFF
-    labels = (classes.astype(np.int64) * LABEL_DIVISOR) | (joined & 0xFFFF)
-    labels[classes == void] = -1
+    codes = ((joined << 8) & 0xFF000000) | (joined & 0xFFFF)
+    labels = codes.astype(np.int64)
+    labels[codes >> LABEL_BITS == void] = -1
     return labels
 
 
