@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 declare -A packages=(
     [nuscenes]=nuscenes-devkit==1.2.0
     [trackeval]=trackeval==1.3.0
-    [torchmetrics]=torchmetrics==1.9.0
+    [torchmetrics]="--no-deps torchmetrics==1.9.0 lightning-utilities==0.15.3"
 )
 folder=$PWD/.referees
 referees=(nuscenes trackeval torchmetrics)
@@ -20,11 +20,11 @@ for name in "${referees[@]}"; do
         echo "referees: making .referees/$name with ${packages[$name]}"
         .venv/bin/python -m venv --clear "$environment"
         if [ "$name" = torchmetrics ]; then
-            # It needs torch, of which one copy is enough.
+            # The rest of what it needs, torch above all, is in .venv: one copy is enough.
             .venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
                 >"$("$environment/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/venv.pth"
         fi
-        "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "${packages[$name]}" || {
+        "$environment/bin/python" -m pip install --quiet --disable-pip-version-check ${packages[$name]} || {
             echo "referees: ${packages[$name]} does not install here; nuscenes-devkit needs Python 3.12 or older" >&2
             exit 1
         }

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 
 from mapt_ros.data.frames import read_png
-from mapt_ros.data.labels import LABEL_BITS
 from mapt_ros.errors import InputError
 
 
@@ -66,12 +65,10 @@ def read_map(path: Path, void: int) -> np.ndarray:
         InputError: the file is missing, damaged, cut off, or not an 8-bit RGB PNG.
     """
     pixels = read_png(path, "RGB", "an 8-bit RGB PNG as panoptic maps are")
-    # Four bytes a pixel make a number 0xAARRGGBB, which is a label but for where the class stands; 32 bits are
-    # enough without a sign.
-    joined = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGRA).view("<u4")[..., 0]
-    codes = ((joined << 8) & 0xFF000000) | (joined & 0xFFFF)
-    labels = codes.astype(np.int64)
-    labels[codes >> LABEL_BITS == void] = -1
+    # A label is the number 0xRR00GGBB.
+    labels = np.zeros(pixels.shape[:2], "<i8")
+    cv2.mixChannels([pixels], [labels.view(np.uint8).reshape(*labels.shape, 8)], [0, 3, 1, 1, 2, 0])
+    labels[pixels[..., 0] == void] = -1
     return labels
 
 
