@@ -2,6 +2,9 @@
 
 import os
 from pathlib import Path
+from typing import Any
+
+from mapt_ros.errors import InputError, validated
 
 _PACKAGE = Path(__file__).parent
 
@@ -18,6 +21,35 @@ def resource(relative: str) -> Path:
         if (root / relative).exists():
             return root / relative
     raise FileNotFoundError(f"{relative}: not shipped with this installation of mapt_ros (looked beside {_PACKAGE})")
+
+
+def read_settings(model: type, name_or_path: str | Path, folder: str, kind: str) -> Any:
+    """A pydantic model from a YAML file: a path, or the name of one that ships in ``folder``.
+
+    Args:
+        model: the pydantic model class.
+        folder: such as ``config/model``.
+        kind: what to call it in a complaint.
+
+    Raises:
+        InputError: no such file, not YAML, an unknown key or a value out of range.
+    """
+    import yaml
+
+    path = Path(name_or_path)
+    if not path.suffix:
+        try:
+            path = resource(f"{folder}/{path}.yaml")
+        except FileNotFoundError:
+            names = ", ".join(sorted(p.stem for p in resource(folder).glob("*.yaml")))
+            raise InputError(f"{kind} {str(name_or_path)!r}: no such bundled {kind}; there are {names}") from None
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a YAML {kind}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())[:120]})") from None
+    return validated(model, content, str(path))
 
 
 def cache_dir() -> Path:

@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from mapt_ros.errors import InputError, validated
 from mapt_ros.model.config import ModelConfig
-from mapt_ros.resources import resource
+from mapt_ros.resources import read_settings
 
 AssociationMode = Literal["combined", "motion", "appearance", "appearance-first", "simultaneous"]
 
@@ -49,17 +47,4 @@ def load_config(name_or_path: str | Path) -> MaptConfig:
     Raises:
         InputError: no such file, not YAML, an unknown key or a value out of range.
     """
-    path = Path(name_or_path)
-    if not path.suffix:
-        try:
-            path = resource(f"config/model/{path}.yaml")
-        except FileNotFoundError:
-            names = ", ".join(sorted(p.stem for p in resource("config/model").glob("*.yaml")))
-            raise InputError(f"config {str(name_or_path)!r}: no such bundled config; there are {names}") from None
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a YAML config") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())[:120]})") from None
-    return validated(MaptConfig, content, str(path))
+    return read_settings(MaptConfig, name_or_path, "config/model", "config")

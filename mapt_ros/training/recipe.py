@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mapt_ros.data.augment import AugmentConfig
-from mapt_ros.errors import InputError, validated
-from mapt_ros.resources import resource
+from mapt_ros.errors import InputError
+from mapt_ros.resources import read_settings
 from mapt_ros.training.interval import AdaptiveInterval, IntervalPolicy
 from mapt_ros.training.losses import LossWeights
 
@@ -117,16 +116,4 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     Raises:
         InputError: no such file, not YAML, an unknown key or a value out of range.
     """
-    path = Path(name_or_path)
-    if not path.suffix:
-        try:
-            path = resource(f"config/train/{path}.yaml")
-        except FileNotFoundError:
-            raise InputError(f"recipe {str(name_or_path)!r}: no such bundled recipe; give a YAML file") from None
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); expected a YAML recipe") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())[:120]})") from None
-    return validated(Recipe, content, str(path))
+    return read_settings(Recipe, name_or_path, "config/train", "recipe")
