@@ -17,7 +17,9 @@ def colors(texture: Texture, footprint: float, level: bool, seed: int = 0) -> tu
     places = np.random.default_rng(1).uniform(0, 6, (20000, 3)).astype(np.float32)
     normals = np.tile(np.array([0, 0, 1] if level else [0, 1, 0], np.float32), (20000, 1))
     places[:, 2 if level else 1] = 0
-    return surface_colors(table.table[:, np.repeat(row, 20000)], places.T, normals.T, np.full(20000, footprint, np.float32))
+    return surface_colors(
+        table.table[:, np.repeat(row, 20000)], places.T, normals.T, np.full(20000, footprint, np.float32)
+    )
 
 
 @pytest.mark.parametrize("texture", PATTERNED)
