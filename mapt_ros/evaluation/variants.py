@@ -2,21 +2,23 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from mapt_ros.data.frames import Dataset, Sequence
 from mapt_ros.data.targets import instance_targets
-from mapt_ros.errors import InputError
+from mapt_ros.errors import InputError, validated
 from mapt_ros.evaluation.evaluate import Evaluator
 from mapt_ros.evaluation.propagation import PropagationQuality, shuffled
-from mapt_ros.model.mapt import FrameState, Prediction
+from mapt_ros.model.instance import Detections
+from mapt_ros.model.mapt import MAPT, Perception, Prediction
 from mapt_ros.model.motion import MotionField
-from mapt_ros.tracking.config import AssociationMode
-from mapt_ros.tracking.frame import PanopticFrame
+from mapt_ros.tracking.config import AssociationMode, TrackerConfig
+from mapt_ros.tracking.panoptic import Fusion
 from mapt_ros.tracking.tracker import PanopticTracker, TrackerState
 
 
@@ -30,11 +32,20 @@ class Variant:
         masks: what the tracks' masks become in the next frame: ``propagated`` by the motion head; propagated with the
             motion field's cells ``shuffled``; or ``copied``, left where they are, which makes of ``motion`` a plain
             IoU tracker.
+        settings: further settings of the tracker that differ from its own.
+        every: sees every n-th frame only. It goes through the sequence n times, from its first n frames on, so that
+            every n looks at the same frames.
     """
 
     name: str
     association: AssociationMode
     masks: Literal["propagated", "shuffled", "copied"] = "propagated"
+    settings: dict[str, Any] = field(default_factory=dict)
+    every: int = 1
+
+    def sequences(self, name: str) -> list[str]:
+        """What its passes through a sequence of that name are called."""
+        return [name] if self.every == 1 else [f"{name} from {phase}" for phase in range(self.every)]
 
 
 STANDARD = (
@@ -73,67 +84,178 @@ def compare(
     Raises:
         InputError: the dataset has other classes, or a file cannot be read.
     """
+    check_classes(tracker, dataset)
+    result = Comparison({variant.name: Evaluator(tracker.classes) for variant in variants})
+    for sequence in dataset.sequences:
+        for tracked in track_variants(tracker, sequence, variants, rate_hz, {1: result.propagation}):
+            for variant, name, labels in tracked.labels:
+                result.evaluators[variant].add(name, tracked.truth, labels)
+    return result
+
+
+def check_classes(tracker: PanopticTracker, dataset: Dataset) -> None:
+    """Complains of a dataset that has other classes than the tracker.
+
+    Raises:
+        InputError: it has.
+    """
     if dataset.classes != tracker.classes:
         raise InputError(
             f"{dataset.folder}: has the classes of {dataset.classes.name}, the weights those of {tracker.classes.name}"
         )
-    result = Comparison({variant.name: Evaluator(tracker.classes) for variant in variants})
-    for sequence in dataset.sequences:
-        for truth, frames in _tracked(tracker, sequence, variants, rate_hz, result.propagation):
-            for variant, frame in zip(variants, frames):
-                result.evaluators[variant.name].add(sequence.name, truth, frame.labels)
-    return result
+
+
+@dataclass(frozen=True)
+class TrackedFrame:
+    """What all variants make of one frame.
+
+    Attributes:
+        index: position in the sequence.
+        truth: HxW int32 label map.
+        labels: (variant, its pass through the sequence, HxW int32 label map).
+    """
+
+    index: int
+    truth: np.ndarray
+    labels: list[tuple[str, str, np.ndarray]]
+
+
+@dataclass
+class _Pass:
+    """One variant on its way through a sequence."""
+
+    variant: Variant
+    phase: int
+    sequence: str
+    settings: TrackerConfig
+    state: TrackerState
+    generator: torch.Generator
+
+
+@dataclass(frozen=True)
+class _Link:
+    """How a frame hangs together with the one before that a pass has seen."""
+
+    motion: MotionField | None
+    features: Tensor | None
 
 
 @torch.inference_mode()
-def _tracked(
+def track_variants(
     tracker: PanopticTracker,
     sequence: Sequence,
     variants: tuple[Variant, ...],
-    rate_hz: float,
-    propagation: PropagationQuality,
-) -> Iterator[tuple[np.ndarray, list[PanopticFrame]]]:
-    """The true label map and every variant's frame, frame after frame."""
-    model = tracker.model
-    settings = [tracker.settings.model_copy(update={"association": variant.association}) for variant in variants]
-    states = [tracker.new_state() for _ in variants]
-    generator = torch.Generator().manual_seed(0)
-    previous: tuple[Tensor, np.ndarray] | None = None  # S_{t-1}, true labels
+    rate_hz: float = 10.0,
+    propagation: dict[int, PropagationQuality] | None = None,
+) -> Iterator[TrackedFrame]:
+    """Runs the network once a frame, and for every variant what comes after it.
+
+    Args:
+        tracker: its settings hold but for what the variants change.
+        sequence: in the tracker's classes.
+        variants: their names differ.
+        rate_hz: frames a second, for the stamps.
+        propagation: for some n, where to put how well true masks are propagated from each frame to the n-th after it;
+            a variant must see every n-th frame.
+
+    Raises:
+        InputError: a file cannot be read, or a variant's setting is none.
+    """
+    model, propagation = tracker.model, propagation or {}
+    passes = _passes(tracker, sequence.name, variants)
+    before: dict[tuple[int, int], tuple[Tensor, np.ndarray]] = {}  # (n, phase) -> S of the last frame, true labels
     for i in range(len(sequence)):
         image, truth = sequence.frame(i)
-        batch = model.prepare([torch.from_numpy(image)])
-        # The network needs only S_{t-1} for its embeddings; each variant's masks are propagated below.
-        before = None if previous is None else FrameState(previous[0], previous[0].new_zeros(0, *previous[0].shape[1:]))
-        prediction = model(batch, [before], tracker.settings.use_propagated_features)[0]
-        motion = None
-        if previous is not None:
-            motion = model.motion.field(previous[0][None], prediction.semantic[None])
-            if prediction.size == truth.shape:
-                things = (instance_targets(t, tracker.classes).to(tracker.device) for t in (previous[1], truth))
-                propagation.add(model.motion, motion, *things, size=tuple(batch.images.shape[-2:]))
-        outcomes = [
-            tracker.track(_carried(prediction, variant, state, motion, model, generator), truth.shape, state, stamp, s)
-            for stamp in (round(i * 1e9 / rate_hz),)
-            for variant, state, s in zip(variants, states, settings)
-        ]
-        states = [after for _, after in outcomes]
-        previous = prediction.semantic, truth
-        yield truth, [frame for frame, _ in outcomes]
+        seen = model.perceive(model.prepare([torch.from_numpy(image)]))
+        active = [p for p in passes if i % p.variant.every == p.phase]
+        links: dict[int, _Link] = {}
+        for every in dict.fromkeys(p.variant.every for p in active):
+            old = before.get((every, i % every))
+            if old is not None and old[0].shape != seen.semantic.shape:
+                old = None  # of an image of another size
+            links[every] = _link(model, old, seen)
+            if old is not None and every in propagation:
+                _measure(tracker, propagation[every], links[every].motion, old[1], truth, seen)
+            before[every, i % every] = seen.semantic, truth
+        detections: dict[tuple[int, bool], Detections] = {}
+        fusions: dict[tuple, Fusion] = {}
+        labels = []
+        for p in active:
+            link, use = links[p.variant.every], p.settings.use_propagated_features
+            if (p.variant.every, use) not in detections:
+                known = link.motion is not None
+                detections[p.variant.every, use] = model.embed(seen, link.features, [known], use)[0]
+            prediction = Prediction(
+                seen.semantic_logits[0], seen.semantic[0], detections[p.variant.every, use], None, seen.sizes[0]
+            )
+            prediction = replace(prediction, propagated_masks=_carried(p, link.motion, model))
+            fused_by = (p.settings.score_threshold, p.settings.max_taken, p.settings.min_stuff_area)
+            if fused_by not in fusions:
+                fusions[fused_by] = tracker.fuse(prediction, truth.shape, p.settings)
+            frame, p.state = tracker.track(
+                prediction, truth.shape, p.state, round(i * 1e9 / rate_hz), p.settings, fusions[fused_by]
+            )
+            labels.append((p.variant.name, p.sequence, frame.labels))
+        yield TrackedFrame(i, truth, labels)
 
 
-def _carried(
-    prediction: Prediction,
-    variant: Variant,
-    state: TrackerState,
-    motion: MotionField | None,
-    model: torch.nn.Module,
-    generator: torch.Generator,
-) -> Prediction:
-    """The prediction with the masks of one variant's tracks carried as the variant wants it."""
-    if motion is None or state.previous is None:
-        return replace(prediction, propagated_masks=None)
-    masks = state.previous.masks
-    if variant.masks != "copied":
-        field_ = motion if variant.masks == "propagated" else shuffled(motion, generator)
-        masks = model.motion.propagate_masks(field_, masks)
-    return replace(prediction, propagated_masks=masks)
+def variant_settings(tracker: PanopticTracker, variant: Variant) -> TrackerConfig:
+    """All settings that a variant runs with.
+
+    Raises:
+        InputError: one that it changes does not exist, or cannot have the value.
+    """
+    changed = variant.settings | {"association": variant.association}
+    return validated(TrackerConfig, tracker.settings.model_dump() | changed, f"variant {variant.name!r}")
+
+
+def _passes(tracker: PanopticTracker, sequence: str, variants: tuple[Variant, ...]) -> list[_Pass]:
+    return [
+        _Pass(
+            variant,
+            phase,
+            name,
+            variant_settings(tracker, variant),
+            tracker.new_state(),
+            torch.Generator().manual_seed(0),
+        )
+        for variant in variants
+        for phase, name in enumerate(variant.sequences(sequence))
+    ]
+
+
+def _link(model: MAPT, old: tuple[Tensor, np.ndarray] | None, seen: Perception) -> _Link:
+    if old is None:
+        return _Link(None, None)
+    motion = model.motion.field(old[0], seen.semantic)
+    return _Link(motion, model.motion.propagate_features(motion, old[0]))
+
+
+def _measure(
+    tracker: PanopticTracker,
+    quality: PropagationQuality,
+    motion: MotionField,
+    before: np.ndarray,
+    truth: np.ndarray,
+    seen: Perception,
+) -> None:
+    """Propagates true masks, at the size at which the network sees the image."""
+    height, width = seen.sizes[0]
+    stride = tracker.model.motion.stride
+    padded = tuple(stride * cells for cells in seen.semantic.shape[-2:])
+    if truth.shape != (height, width):
+        before, truth = (cv2.resize(t, (width, height), interpolation=cv2.INTER_NEAREST) for t in (before, truth))
+    things = (instance_targets(t, tracker.classes).to(tracker.device) for t in (before, truth))
+    quality.add(tracker.model.motion, motion, *things, size=padded)
+
+
+def _carried(p: _Pass, motion: MotionField | None, model: MAPT) -> Tensor | None:
+    """The masks of a pass's tracks as its variant carries them."""
+    if motion is None or p.state.previous is None:
+        return None
+    masks = p.state.previous.masks
+    if p.variant.masks == "copied":
+        return masks
+    return model.motion.propagate_masks(
+        motion if p.variant.masks == "propagated" else shuffled(motion, p.generator), masks
+    )

@@ -44,6 +44,25 @@ class FrameState:
 
 
 @dataclass(frozen=True)
+class Perception:
+    """What the network sees in B images by themselves, whatever came before them.
+
+    Attributes:
+        pyramid: {"P4" ... "P32"}, each BxCxh'xw'.
+        semantic_logits: BxKxHxW/16 cells (stride 4), in the order of the class set.
+        semantic: S_t, BxCxhxw at the motion head's stride.
+        detections: one an image, without embeddings.
+        sizes: height and width of every image inside the padded input.
+    """
+
+    pyramid: dict[str, Tensor]
+    semantic_logits: Tensor
+    semantic: Tensor
+    detections: list[Detections]
+    sizes: list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What the network says of one frame.
 
@@ -105,24 +124,41 @@ class MAPT(nn.Module):
             previous: what each camera's previous frame left, None where there is none.
             use_propagated: False leaves the propagated features out of the embeddings.
         """
+        seen = self.perceive(batch)
+        propagated_masks, propagated_features = self._propagate(seen.semantic, previous)
+        having = [state is not None for state in previous]
+        detections = self.embed(seen, propagated_features, having, use_propagated)
+        return [
+            Prediction(seen.semantic_logits[i], seen.semantic[i], detections[i], masks, size)
+            for i, (masks, size) in enumerate(zip(propagated_masks, batch.sizes))
+        ]
+
+    def perceive(self, batch: ImageBatch) -> Perception:
+        """What needs no predecessor: features, classes and detections of B images."""
         pyramid = self.encode(batch.images)
         semantic = self.semantic(pyramid)
         detections = self.instance(pyramid, batch.sizes, batch.images)
-        current = self.motion.to_stride(semantic.features)
-        propagated_masks, propagated_features = self._propagate(current, previous)
+        return Perception(pyramid, semantic.logits, self.motion.to_stride(semantic.features), detections, batch.sizes)
+
+    def embed(
+        self, seen: Perception, propagated: Tensor | None, predecessors: list[bool], use_propagated: bool = True
+    ) -> list[Detections]:
+        """The detections with their embeddings.
+
+        Args:
+            propagated, predecessors, use_propagated: as the appearance head takes them.
+        """
+        detections = seen.detections
         embeddings = self.appearance(
-            pyramid,
-            batch.sizes,
+            seen.pyramid,
+            seen.sizes,
             [d.boxes for d in detections],
             [d.mask_logits.sigmoid() for d in detections],
-            propagated_features,
-            [state is not None for state in previous],
+            propagated,
+            predecessors,
             use_propagated,
         ).split([len(d) for d in detections])
-        return [
-            Prediction(semantic.logits[i], current[i], detections[i].with_embeddings(embeddings[i]), masks, size)
-            for i, (masks, size) in enumerate(zip(propagated_masks, batch.sizes))
-        ]
+        return [d.with_embeddings(e) for d, e in zip(detections, embeddings)]
 
     def _propagate(
         self, current: Tensor, previous: list[FrameState | None]

@@ -166,6 +166,7 @@ class PanopticTracker:
         state: TrackerState,
         stamp_ns: int | None,
         settings: TrackerConfig,
+        fusion: Fusion | None = None,
     ) -> tuple[PanopticFrame, TrackerState]:
         """From the network's words on one image to its panoptic frame and the camera's next state.
 
@@ -173,9 +174,9 @@ class PanopticTracker:
             size: height and width of the image, which the network may have seen at another size.
             state: stays as it is.
             settings: instead of the tracker's own.
+            fusion: what ``fuse`` made of the prediction, where that is known already.
         """
-        logits, detections = to_image(prediction, size)
-        fusion = fuse(logits, detections, self.classes, settings)
+        fusion = fusion or self.fuse(prediction, size, settings)
         owner = fusion.owner.cpu().numpy()
         observations = self._observe(prediction, fusion, owner)
         masks = owner_masks(fusion, prediction, self.model.motion.stride)
@@ -207,6 +208,10 @@ class PanopticTracker:
             size=size,
         )
         return frame, after
+
+    def fuse(self, prediction: Prediction, size: tuple[int, int], settings: TrackerConfig) -> Fusion:
+        """The panoptic fusion at the size of the image; embeddings and propagated masks have no part in it."""
+        return fuse(*to_image(prediction, size), self.classes, settings)
 
     def _observe(self, prediction: Prediction, fusion: Fusion, owner: np.ndarray) -> list[Observation]:
         things = self.classes.things
