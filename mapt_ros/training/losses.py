@@ -11,6 +11,7 @@ from torch import Tensor
 from mapt_ros.data.targets import IGNORED
 from mapt_ros.model.instance import InstanceTargets, masks_in_boxes
 from mapt_ros.model.mapt import MAPT, normalise, pad
+from mapt_ros.training.interval import motion_reach
 from mapt_ros.training.seeded import seed_choices
 
 _ID_RANGE = 1 << 32  # keeps track ids of different pairs of a batch apart
@@ -74,6 +75,7 @@ class LossWeights(BaseModel):
     appearance: float = Field(0.5, ge=0)
     temperature: float = Field(0.1, gt=0, description="Of the appearance loss.")
     semantic_stride: int = Field(1, ge=1, description="The semantic loss looks at every n-th row and column.")
+    semantic_balance: float = Field(0.0, ge=0, le=1, description="Pixels weigh as their class's count to minus this.")
 
 
 @dataclass(frozen=True)
@@ -86,21 +88,40 @@ class SharedFeatures:
     padded_size: tuple[int, int]
 
 
-def semantic_loss(logits: Tensor, target: Tensor, hardest: float = 0.25) -> Tensor:
+def semantic_loss(logits: Tensor, target: Tensor, hardest: float = 0.25, balance: float = 0.0) -> Tensor:
     """Cross-entropy averaged over the hardest pixels of each image, then over those with any label (EfficientPS, eq. 3).
 
     Args:
         logits: BxKxhxw, at any stride; upsampled to the target's size.
         target: BxHxW int64 class indices, 255 = ignore.
         hardest: share of each image's labelled pixels that counts.
+        balance: a pixel weighs as the count of its class in its image to minus this, 1 on average: 0 takes all alike,
+            1 gives every class the same share.
     """
     logits = F.interpolate(logits, size=target.shape[-2:], mode="bilinear", align_corners=False)
     pixels = F.cross_entropy(logits, target, ignore_index=IGNORED, reduction="none").flatten(1)
     per_image = []
-    for losses, labelled in zip(pixels, (target != IGNORED).flatten(1).sum(dim=1).tolist()):
+    for losses, classes in zip(pixels, target.flatten(1)):
+        labelled = int((classes != IGNORED).sum())
         if labelled:
-            per_image.append(losses.topk(max(1, int(hardest * labelled))).values.mean())
+            weighed = losses * class_weights(classes, logits.shape[1], balance)
+            per_image.append(weighed.topk(max(1, int(hardest * labelled))).values.mean())
     return torch.stack(per_image).mean() if per_image else pixels.sum()
+
+
+def class_weights(classes: Tensor, kinds: int, balance: float) -> Tensor:
+    """What each pixel of one image weighs: n of its class to minus ``balance``, 1 on average; 0 without label.
+
+    Args:
+        classes: P int64 class indices below ``kinds``, 255 = ignore.
+
+    Returns:
+        P float.
+    """
+    counts = torch.bincount(classes[classes != IGNORED], minlength=kinds).float()
+    weights = counts.clamp(min=1) ** -balance
+    weights = weights * counts.sum() / (weights * counts).sum().clamp(min=1e-6)
+    return F.pad(weights, (0, 1))[classes.clamp(max=kinds)]
 
 
 def motion_loss(propagated: Tensor, target: Tensor) -> Tensor:
@@ -120,17 +141,20 @@ def motion_loss(propagated: Tensor, target: Tensor) -> Tensor:
     return (entropy / extent + dice).mean()
 
 
-def displacement_loss(offsets: list[Tensor], cells: Tensor, previous_boxes: Tensor, boxes: Tensor) -> Tensor:
+def displacement_loss(
+    offsets: list[Tensor], cells: Tensor, previous_boxes: Tensor, boxes: Tensor, reach: float
+) -> Tensor:
     """Smooth L1 between where the centre taps look and where the instance's box says that its cells come from.
 
     Masks alone teach the offsets only along their edges, and nothing where old and new do not overlap; the boxes tell
     every cell, however far. Of instances cut by the frame or an occluder the box does not tell, so those whose sides
-    change by more than a quarter are left out.
+    change by more than a quarter are left out, and so are cells that come from beyond the head's reach.
 
     Args:
         offsets: one 18xhxw map a dilation, of one pair of frames, in cells (``MotionField``).
         cells: Nxhxw in [0, 1], the instances' masks in the current frame.
         previous_boxes, boxes: Nx4 boxes of the same instances, in cells.
+        reach: how far the motion head can fetch from, in cells.
 
     Returns:
         N losses, 0 for those left out.
@@ -146,6 +170,7 @@ def displacement_loss(offsets: list[Tensor], cells: Tensor, previous_boxes: Tens
     flow_y = (before[:, 1] - now[:, 1])[:, None] + (y[None] - now[:, 1:]) * (growth[:, 1:] - 1)  # Nxh
     weight = cells / cells.sum(dim=(1, 2), keepdim=True).clamp(min=1e-6)
     weight = weight * ((growth > 0.8) & (growth < 1.25)).all(dim=1)[:, None, None]
+    weight = weight * ((flow_y.abs() <= reach)[:, :, None] & (flow_x.abs() <= reach)[:, None])
     losses = cells.new_zeros(len(cells))
     for scale in offsets:
         dy, dx = scale[8], scale[9]  # of the fifth of nine taps
@@ -221,7 +246,9 @@ def image_losses(
             + of_rois * (instance["classes"] + instance["boxes"])
             + of_masks * instance["masks"]
         ),
-        "semantic": weights.semantic * of_images * semantic_loss(semantic.logits, seen),
+        "semantic": weights.semantic
+        * of_images
+        * semantic_loss(semantic.logits, seen, balance=weights.semantic_balance),
     }
     return losses, SharedFeatures(pyramid, model.motion.to_stride(semantic.features), sizes, tuple(padded.shape[-2:]))
 
@@ -254,6 +281,7 @@ def mapt_losses(
     before, now = shared.semantic[:pairs], shared.semantic[pairs:]
     field = model.motion.field(before, now)
     moved = model.motion.propagate_features(field, before)
+    reach = motion_reach(model.config.motion) / model.motion.stride
     propagated, targets, displacements = [], [], []
     for i, (old, new) in enumerate(zip(batch.previous_things, batch.current_things)):
         from_index, to_index = shared_tracks(old.track_ids, new.track_ids)
@@ -261,7 +289,7 @@ def mapt_losses(
         propagated.append(model.motion.propagate_masks(field.of(i), masks))
         targets.append(strided_masks(new.masks[to_index], shared.padded_size, model.motion.stride))
         boxes = (things.boxes[index] / model.motion.stride for things, index in ((old, from_index), (new, to_index)))
-        displacements.append(displacement_loss([o[i] for o in field.offsets], targets[-1], *boxes))
+        displacements.append(displacement_loss([o[i] for o in field.offsets], targets[-1], *boxes, reach))
 
     embeddings = model.appearance(
         shared.pyramid,

@@ -9,6 +9,7 @@ from mapt_ros.training.loader import collate
 from mapt_ros.training.losses import (
     LossWeights,
     appearance_loss,
+    class_weights,
     displacement_loss,
     mapt_losses,
     motion_loss,
@@ -38,6 +39,19 @@ def test_only_the_hardest_pixels_of_each_image_count():
     logits[0, :, 0] = torch.tensor([0.0, 3.0])[:, None]  # 4 of 16 pixels of the first image are wrong by 3
     wrong = torch.log1p(torch.exp(torch.tensor(3.0)))
     torch.testing.assert_close(semantic_loss(logits, target, hardest=0.25), wrong / 2, atol=1e-5, rtol=0)
+
+
+def test_balance_gives_rare_classes_their_share():
+    classes = torch.tensor([0] * 12 + [1] * 3 + [255])
+    torch.testing.assert_close(class_weights(classes, 3, 0.0), torch.tensor([1.0] * 15 + [0]))
+    even = class_weights(classes, 3, 1.0)
+    torch.testing.assert_close(even[:12].sum(), even[12:].sum())
+    torch.testing.assert_close(class_weights(classes, 3, 0.5).sum(), torch.tensor(15.0))
+    rare_wrong = torch.zeros(1, 3, 4, 4)
+    rare_wrong[0, 0] = 5.0  # says the common class everywhere
+    target = classes.view(1, 4, 4)
+    assert semantic_loss(rare_wrong, target, balance=0.5) > 1.5 * semantic_loss(rare_wrong, target)
+    assert (class_weights(torch.full((4,), 255), 3, 0.5) == 0).all()
 
 
 def test_unlabelled_pixels_do_not_count():
@@ -72,14 +86,15 @@ def test_offsets_that_look_where_the_box_came_from_cost_nothing():
     now = torch.tensor([[6.0, 4, 10, 8], [0, 0, 8, 4]])
     right = torch.zeros(18, 12, 16)
     right[8], right[9] = -1, -5
-    assert displacement_loss([right, right], cells, before, now).tolist() == [0, 0]
-    lazy = displacement_loss([torch.zeros_like(right)], cells, before, now)
+    assert displacement_loss([right, right], cells, before, now, 8).tolist() == [0, 0]
+    assert displacement_loss([torch.zeros_like(right)], cells, before, now, 4).tolist() == [0, 0]  # too far to reach
+    lazy = displacement_loss([torch.zeros_like(right)], cells, before, now, 8)
     torch.testing.assert_close(lazy, torch.tensor([0.5 + 4.5, 0.0]))  # the second, cut by something, does not count
     grown = torch.tensor([[6.0, 4, 10, 8], [0, 0, 8, 4]]) * 1.1  # about the origin: each cell comes from x / 1.1
     flow = torch.zeros(18, 12, 16)
     flow[8] = (torch.arange(12) + 0.5)[:, None] * (1 / 1.1 - 1)
     flow[9] = (torch.arange(16) + 0.5)[None] * (1 / 1.1 - 1)
-    torch.testing.assert_close(displacement_loss([flow], cells, now, grown), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(displacement_loss([flow], cells, now, grown, 8), torch.zeros(2), atol=1e-5, rtol=0)
 
 
 def test_tracks_of_other_pairs_do_not_count():
