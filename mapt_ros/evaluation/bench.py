@@ -49,9 +49,7 @@ def bench(config: str, *, size: str = "375x1242", device: str = "auto", instance
     costs = stage_costs(model_config, height, width, target, instances, repeats)
     return {
         "config": model_config.name,
-        "device": torch.cuda.get_device_name(target)
-        if target.type == "cuda"
-        else f"cpu, {torch.get_num_threads()} threads",
+        "device": device_name(target),
         "size": f"{height}x{width}",
         "instances": instances,
         "total_ms": round(sum(c.ms_p50 for c in costs.values()), 2),
@@ -105,7 +103,7 @@ def stage_costs(
     }
     costs = {}
     for name, (module, run) in tqdm(stages.items(), desc="stages", leave=False):
-        times = [_milliseconds(run, device) for _ in range(repeats + 1)][1:]
+        times = [milliseconds(run, device) for _ in range(repeats + 1)][1:]
         costs[name] = StageCost(
             sum(p.numel() for p in module.parameters()),
             round(count_macs(run) / 1e9, 4),
@@ -128,17 +126,24 @@ def grid_sample_flops(values, grid, *args, out_shape=None, **kwargs) -> int:
     return 2 * 4 * batch * channels * grid[1] * grid[2]
 
 
-def _parse_size(size: str) -> tuple[int, int]:
-    height, _, width = size.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal() and int(height) >= 32 and int(width) >= 32):
-        raise InputError(f"size {size!r}: expected HEIGHTxWIDTH of at least 32x32 pixels, such as 375x1242")
-    return int(height), int(width)
+def device_name(device: torch.device) -> str:
+    """What timings were taken on: the GPU's name, or the number of CPU threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"cpu, {torch.get_num_threads()} threads"
 
 
-def _milliseconds(run: Callable[[], Any], device: torch.device) -> float:
+def milliseconds(run: Callable[[], Any], device: torch.device) -> float:
     """Wall time of one call, the device's work included."""
     start = time.perf_counter()
     run()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return (time.perf_counter() - start) * 1e3
+
+
+def _parse_size(size: str) -> tuple[int, int]:
+    height, _, width = size.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal() and int(height) >= 32 and int(width) >= 32):
+        raise InputError(f"size {size!r}: expected HEIGHTxWIDTH of at least 32x32 pixels, such as 375x1242")
+    return int(height), int(width)

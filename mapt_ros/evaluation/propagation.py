@@ -1,14 +1,23 @@
 """How well the motion head carries true masks from one frame to the next, beside leaving them where they were."""
 
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mapt_ros.model.instance import InstanceTargets
-from mapt_ros.model.motion import MotionField, MotionHead
+from mapt_ros.model.motion import MotionField
 from mapt_ros.training.losses import shared_tracks, strided_masks
+
+
+class MaskCarrier(Protocol):
+    """Carries Nxhxw soft masks, in cells of ``stride`` pixels, along what it takes for motion."""
+
+    stride: int
+
+    def propagate_masks(self, field: Any, masks: Tensor) -> Tensor: ...
 
 
 @dataclass
@@ -27,12 +36,13 @@ class PropagationQuality:
     copied: list[float] = field(default_factory=list)
 
     def add(
-        self, head: MotionHead, motion: MotionField, previous: InstanceTargets, current: InstanceTargets, size: tuple
+        self, head: MaskCarrier, motion: Any, previous: InstanceTargets, current: InstanceTargets, size: tuple
     ) -> None:
         """Takes the things of two frames in a row.
 
         Args:
-            motion: the field between both frames, batch size 1.
+            head: the motion head, or what carries masks in its place.
+            motion: the head's field between both frames, batch size 1.
             previous, current: their ground truth, on the head's device.
             size: height and width of the padded input.
         """
