@@ -165,6 +165,56 @@ def evaluate(
         write_beside(json_file, (json.dumps(result, indent=1) + "\n").encode())
 
 
+@app.command()
+def experiment(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="ablation, fusion-order, rapid-motion, interval, failure-cases, cross-dataset, flow-baseline, stq-vs-pat."
+        ),
+    ],
+    data: Annotated[list[Path], typer.Option(help="Dataset folder; cross-dataset takes several.")],
+    out: Annotated[Path, typer.Option(help="Folder for results.json, table.md, plot.png; goes on where it was.")],
+    weights: Weights = "compact",
+    device: Device = "auto",
+    split: Annotated[str | None, typer.Option(help="train, val, ...; all that have labels unless said.")] = None,
+    sequences: Annotated[int | None, typer.Option(min=1, help="How many sequences; all unless said.")] = None,
+    frames: Annotated[int | None, typer.Option(min=2, help="Only the first so many of each sequence.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="failure-cases: of scenarios that it draws.")] = None,
+    checkpoint: Annotated[
+        list[str] | None, typer.Option(help="interval: NAME=FILE, several times; without, it trains.")
+    ] = None,
+    train_data: Annotated[Path | None, typer.Option(help="interval: trains on this instead of the recipe's.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="interval: trains by its last stage; a name or a file.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="interval: of each training; 200 unless said.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run one of the studies on your data: results.json, a table and a plot."""
+    from mapt_ros.evaluation.experiments.inputs import Limits
+    from mapt_ros.evaluation.experiments.runner import ExperimentOptions, run_experiment
+
+    limits = Limits(split, sequences, frames)
+    result = run_experiment(
+        ExperimentOptions(
+            name,
+            tuple(data),
+            out,
+            weights=weights,
+            device=device,
+            limits=limits,
+            seed=seed,
+            checkpoints=tuple(checkpoint or ()),
+            train_data=train_data,
+            recipe=recipe,
+            steps=steps,
+        )
+    )
+    if as_json:
+        _report(result, as_json)
+    else:
+        print((out / "table.md").read_text(), end="")
+
+
 @data_app.command("check")
 def data_check(
     folder: Annotated[Path, typer.Argument(help="Dataset: KITTI-STEP's layout, or BDD100K's segmentation tracking.")],

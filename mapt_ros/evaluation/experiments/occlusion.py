@@ -1,0 +1,41 @@
+"""Occlusion told from label maps alone: things whose visible part shrinks and grows again have been hidden."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from mapt_ros.data.labels import is_instance
+
+_LEAST_AREA = 64  # pixels; of smaller parts the edges decide how many they have
+
+
+def hidden_things(label_maps: Iterable[np.ndarray]) -> list[set[int]]:
+    """For each HxW int32 label map of a sequence, the labels of the things that are hidden in it.
+
+    A thing is hidden in a frame in which less than half of it is visible, nothing perhaps: where it has fewer pixels
+    than half of what it has at some time before, and of what it has at some time after. A thing that drives away or
+    leaves the image is not hidden, nor is one of which never more than 64 pixels are seen on both sides.
+    """
+    areas = [_areas(labels) for labels in label_maps]
+    hidden: list[set[int]] = [set() for _ in areas]
+    for label in {label for frame in areas for label in frame}:
+        visible = np.array([frame.get(label, 0) for frame in areas])
+        before = np.maximum.accumulate(visible)
+        after = np.maximum.accumulate(visible[::-1])[::-1]
+        once = np.minimum(before, after)
+        for i in np.flatnonzero((2 * visible < once) & (once >= _LEAST_AREA)).tolist():
+            hidden[i].add(label)
+    return hidden
+
+
+def hidden_share(label_maps: Iterable[np.ndarray]) -> float:
+    """How occluded a sequence is: hidden things as a share of all, frame by frame; 0 without any thing."""
+    maps = list(label_maps)
+    hidden = sum(map(len, hidden_things(maps)))
+    visible = sum(len(_areas(labels)) for labels in maps)
+    return hidden / max(visible, 1)
+
+
+def _areas(labels: np.ndarray) -> dict[int, int]:
+    found, counts = np.unique(labels[is_instance(labels)], return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
