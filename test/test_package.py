@@ -1,7 +1,6 @@
 """The package as a whole: what several of its files say about the same thing must agree."""
 
 import ast
-import os
 import re
 import subprocess
 import sys
@@ -27,6 +26,7 @@ PARAMETERS = {
     "weights",
     "config",
     "device",
+    "cpu_fallback",
     "cameras",
     "image_transport",
     "drop_policy",
@@ -39,7 +39,13 @@ PARAMETERS = {
     "back_jump_s",
     "camera_height",
     "camera_pitch",
+    "overlay",
     "overlay_scale",
+    "input_timeout_s",
+    "warn_rate_hz",
+    "error_rate_hz",
+    "warn_latency_ms",
+    "error_latency_ms",
     "autostart",
 }
 
@@ -145,9 +151,10 @@ def test_parameter_file_leaves_tracker_settings_to_the_weights_and_names_their_d
 
 def test_parameter_file_says_what_the_node_does_without_it(monkeypatch):
     rclpy = pytest.importorskip("rclpy", reason="needs ROS 2")
+    from mapt_ros.ros.domain import claim_domain
     from mapt_ros.ros.parameters import declare_parameters
 
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(os.getpid() % 100 + 1))
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(claim_domain()))
     monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
     def declared(*arguments: str) -> dict:

@@ -20,10 +20,10 @@ from mapt_ros.ros.conversions import (
     encode_panoptic,
     stamp_to_ns,
 )
-from mapt_ros.ros.diagnostics import CauseLog, StreamStatistics
 from mapt_ros.ros.inbox import Inbox, Waiting
-from mapt_ros.ros.markers import GroundCamera, clear_markers, track_markers
+from mapt_ros.ros.markers import GroundCamera, GroundTrails, clear_markers, track_markers
 from mapt_ros.ros.parameters import NodeParameters
+from mapt_ros.ros.statistics import CauseLog, StreamStatistics
 from mapt_ros.tracking.frame import PanopticFrame
 from mapt_ros.tracking.stamps import Verdict, clock_jump_restarts, judge_stamp
 from mapt_ros.viz.overlay import Trails, draw_overlay
@@ -45,8 +45,9 @@ class CameraChannel:
         warn: logs what is wrong with this camera's images, each cause once in a while.
         state: the tracker's state of this camera; the worker's alone while it runs.
         image_topic: full name of the topic the images come from.
-        enabled: whether images are taken at all.
-        overlay_scale: size of the overlay relative to the image.
+        enabled: whether images are taken at all; set by ``enable``.
+        live: the settings that change while the node runs.
+        qos_problem: why no images come, as far as the middleware has told; empty when they do.
     """
 
     def __init__(self, node: Node, index: int, parameters: NodeParameters, *, state, classes: ClassSet) -> None:
@@ -55,7 +56,8 @@ class CameraChannel:
         self.warn = CauseLog(node.get_logger().warning)
         self.state = state
         self.enabled = True
-        self.overlay_scale = parameters.overlay_scale
+        self.live = parameters.live
+        self.qos_problem = ""
         self.statistics = StreamStatistics()
         self._node = node
         self._index = index
@@ -66,7 +68,10 @@ class CameraChannel:
         self._header = Header()  # of the last image, in the worker's thread
         self._camera_matrix = None
         self._trails = Trails()
+        self._ground_trails = GroundTrails()
         self._subscriptions = []
+        self._expected_s = time.monotonic()  # images are, since then
+        self._silence_told = False
 
         prefix = f"{self.name}/" if self.name else ""
         self.image_topic = node.resolve_topic_name(f"{prefix}image")
@@ -87,7 +92,9 @@ class CameraChannel:
         """
         self._inbox = inbox
         self._last_ns = None
+        self._expect_images()
         if self.state.sequence > 0:
+            self.statistics.reset("activation")
             inbox.restart(self._index)
         compressed = self._parameters.image_transport == "compressed"
         self._subscriptions = [
@@ -124,6 +131,12 @@ class CameraChannel:
         """How many publishers the image topic has."""
         return self._node.count_publishers(self.image_topic)
 
+    def replace_state(self, state) -> None:
+        """Goes on with a fresh state in the next epoch; the worker must have ended."""
+        state.epoch = self.state.epoch + 1
+        self.state = state
+        self.statistics.reset("device_lost")
+
     # In the executor's thread.
 
     def on_image(self, message: Image | CompressedImage) -> None:
@@ -131,6 +144,7 @@ class CameraChannel:
         if not self.enabled:
             return
         self.statistics.receive()
+        self.qos_problem = ""
         stamp_ns = stamp_to_ns(message.header)
         verdict = judge_stamp(
             stamp_ns,
@@ -146,6 +160,7 @@ class CameraChannel:
                 verdict.value,
                 f"{self.image_topic}: {self._stamp_text(verdict, stamp_ns)}; tracks start anew in the next epoch",
             )
+            self.statistics.reset(verdict.value)
         self._last_ns = stamp_ns
         cause = self._inbox.put(self._index, Waiting(message, stamp_ns, restart=verdict.restarts))
         if cause == "queue_full":
@@ -166,13 +181,36 @@ class CameraChannel:
         """The clock went back to ``clock_ns``: a new replay, unless an image has told so already."""
         if clock_jump_restarts(clock_ns, self._last_ns, back_jump_ns=self._parameters.back_jump_ns):
             self.warn("clock_jump", f"{self.image_topic}: the clock jumped back; tracks start anew in the next epoch")
-            self._last_ns = None
-            self._inbox.restart(self._index)
+            self._restart("clock_jump")
 
     def request_restart(self) -> None:
         """Resets the state after the images that wait already; the next image may have any stamp."""
-        self._last_ns = None
-        self._inbox.restart(self._index)
+        self._restart("service")
+
+    def enable(self, enabled: bool) -> None:
+        """Takes images, or ignores them."""
+        if enabled and not self.enabled:
+            self._expect_images()
+        self.enabled = enabled
+
+    def watch_input(self) -> None:
+        """To be called now and then: tells in the log, once each time, when images stop and when they come again."""
+        if not self.enabled:
+            return
+        silent_s = self.statistics.silent_s()
+        missing_s = time.monotonic() - self._expected_s if silent_s is None else silent_s
+        if missing_s <= self.live.input_timeout_s:
+            if self._silence_told:
+                self._node.get_logger().info(f"{self.image_topic}: images come again")
+            self._silence_told = False
+        elif not self._silence_told:
+            self._silence_told = True
+            count = self.publisher_count()
+            who = f"{count} publisher{'' if count == 1 else 's'}"
+            if silent_s is None:
+                self._node.get_logger().info(f"{self.image_topic}: no images yet ({who})")
+            else:
+                self._node.get_logger().warning(f"{self.image_topic}: no images for {silent_s:.1f} s ({who})")
 
     # In the worker's thread.
 
@@ -205,12 +243,14 @@ class CameraChannel:
         self._panoptic.publish(message)
         if self._labels.get_subscription_count():
             self._labels.publish(encode_labels_image(frame, header))
-        if self._overlay.get_subscription_count():
+        live = self.live
+        if live.overlay and self._overlay.get_subscription_count():
             self._trails.update(frame)
-            drawn = draw_overlay(image, frame, self._classes, trails=self._trails, scale=self.overlay_scale)
+            drawn = draw_overlay(image, frame, self._classes, trails=self._trails, scale=live.overlay_scale)
             self._overlay.publish(encode_image(drawn, "rgb8", header))
         if self._markers.get_subscription_count() and (camera := self._ground_camera()):
-            self._markers.publish(track_markers(frame.instances, camera, self._classes, header))
+            self._ground_trails.update(frame, camera)
+            self._markers.publish(track_markers(frame, camera, self._classes, header, trails=self._ground_trails))
 
     def _ground_camera(self) -> GroundCamera | None:
         if self._camera_matrix is None:
@@ -224,8 +264,17 @@ class CameraChannel:
         return camera
 
     def _drop(self, cause: str, text: str, *, is_error: bool = False) -> None:
-        self.statistics.drop(cause, text if is_error else "")
         self.warn(cause, text)
+        self.statistics.drop(cause, text if is_error else "")
+
+    def _restart(self, cause: str) -> None:
+        self.statistics.reset(cause)
+        self._last_ns = None
+        self._inbox.restart(self._index)
+
+    def _expect_images(self) -> None:
+        self._expected_s = time.monotonic()
+        self.statistics.expect()
 
     def _stamp_text(self, verdict: Verdict, stamp_ns: int) -> str:
         seconds = abs(stamp_ns - self._last_ns) / 1e9
@@ -249,12 +298,13 @@ class CameraChannel:
             for info in self._node.get_publishers_info_by_topic(self.image_topic)
         )
         wants = _policy(self._subscriptions[0].qos_profile, policy) if self._subscriptions else "?"
-        self.warn(
-            "qos",
+        text = (
             f"{self.image_topic}: no images because of incompatible {policy}: {offers}; this node asks for {wants}"
             f" (drop_policy {self._parameters.drop_policy}; qos_overrides.{self.image_topic}.subscription.{policy}"
-            " changes it)",
+            " changes it)"
         )
+        self.warn("qos", text)
+        self.qos_problem = text
 
 
 def _policy(profile: QoSProfile, name: str) -> str:

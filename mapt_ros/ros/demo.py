@@ -1,7 +1,6 @@
 """The main job from end to end: a procedural drive as a bag, played over DDS to the node, its output recorded and shown."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -27,6 +26,7 @@ from mapt_ros.replay.bags import FIRST_STAMP_NS, write_bag
 from mapt_ros.replay.sinks import VideoSink
 from mapt_ros.replay.sources import SourceFrame
 from mapt_ros.ros.conversions import decode_panoptic
+from mapt_ros.ros.domain import use_own_domain
 from mapt_ros.ros.player import play_bag
 from mapt_ros.ros.recorder import Recorder
 from mapt_ros.synthetic.write import synthesise
@@ -108,12 +108,6 @@ def track_over_dds(bag: Path, out: Path, weights: Path, *, log: Path) -> Path:
         play_bag(bag, rate=0)
         recorder.wait_for(PANOPTIC, images, _LAST_FRAME_S)
     return log
-
-
-def use_own_domain() -> None:
-    """Keeps the traffic on this machine and away from other ROS programs, unless the user chose a domain."""
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 
 @contextmanager

@@ -1,123 +1,74 @@
-"""What the node tells about its own health: rate, latency, drops by cause, memory, and the last error."""
+"""What the node tells about its own health: levels by thresholds, rates, latency, drops by cause, tracks, memory."""
 
 import os
 import sys
-import threading
-import time
-from collections import Counter, deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-_LATENCIES_KEPT = 200  # about 20 s of a camera at 10 Hz
+from mapt_ros.ros.statistics import StreamReport
 
 
 @dataclass(frozen=True)
-class StreamReport:
-    """What happened to one camera's images since the previous report.
+class Thresholds:
+    """From where on a camera's state is a warning or an error; 0 switches a threshold off.
 
     Attributes:
-        received, published: images that came, frames that went out.
-        drops: images that did not become a frame, by cause, since the start.
-        new_drops: the same since the previous report.
-        seconds: time since the previous report.
-        latencies_ms: stage -> (median, 95th percentile) over the latest frames.
-        last_error: the latest reason to drop an image that was not mere lateness, and whether it is new.
+        input_timeout_s: a camera that has delivered images and is silent for longer is an error.
+        warn_rate_hz, error_rate_hz: of the frames that go out; below is a warning, an error.
+        warn_latency_ms, error_latency_ms: 95th percentile from image taken to frame sent; above is a warning, an error.
     """
 
-    received: int
-    published: int
-    drops: Mapping[str, int]
-    new_drops: Mapping[str, int]
-    seconds: float
-    latencies_ms: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    last_error: str = ""
-    error_is_new: bool = False
-
-
-class StreamStatistics:
-    """Counts one camera's images; may be used from several threads."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._received = 0
-        self._published = 0
-        self._drops: Counter[str] = Counter()
-        self._latencies: dict[str, deque[float]] = {}
-        self._last_error = ""
-        self._errors = 0
-        self._reported = (0, 0, Counter(), 0, time.monotonic())
-
-    def receive(self) -> None:
-        """An image arrived."""
-        with self._lock:
-            self._received += 1
-
-    def drop(self, cause: str, error: str = "") -> None:
-        """An image will not become a frame; ``error`` where that is somebody's fault."""
-        with self._lock:
-            self._drops[cause] += 1
-            if error:
-                self._last_error = error
-                self._errors += 1
-
-    def publish(self, stages_ms: Mapping[str, float]) -> None:
-        """A frame went out, after so many milliseconds in each stage."""
-        with self._lock:
-            self._published += 1
-            for stage, milliseconds in stages_ms.items():
-                self._latencies.setdefault(stage, deque(maxlen=_LATENCIES_KEPT)).append(milliseconds)
-
-    def report(self) -> StreamReport:
-        """What happened since the last call."""
-        now = time.monotonic()
-        with self._lock:
-            received, published, drops, errors, then = self._reported
-            self._reported = (self._received, self._published, self._drops.copy(), self._errors, now)
-            return StreamReport(
-                received=self._received - received,
-                published=self._published - published,
-                drops=dict(self._drops),
-                new_drops=self._drops - drops,
-                seconds=now - then,
-                latencies_ms={
-                    stage: (float(np.percentile(values, 50)), float(np.percentile(values, 95)))
-                    for stage, values in self._latencies.items()
-                },
-                last_error=self._last_error,
-                error_is_new=self._errors > errors,
-            )
+    input_timeout_s: float = 2.0
+    warn_rate_hz: float = 0.0
+    error_rate_hz: float = 0.0
+    warn_latency_ms: float = 0.0
+    error_latency_ms: float = 0.0
 
 
 def stream_status(
-    name: str, report: StreamReport, *, hardware: str, topic: str, publishers: int, enabled: bool = True
+    name: str,
+    report: StreamReport,
+    *,
+    hardware: str,
+    topic: str,
+    publishers: int,
+    thresholds: Thresholds,
+    enabled: bool = True,
+    qos_problem: str = "",
 ) -> DiagnosticStatus:
     """The diagnostic of one camera: an error where images could not be used, a warning where none come or many go.
 
     A camera that was disabled on purpose is no fault, whatever its topic does.
     """
-    rate = report.published / report.seconds if report.seconds > 0 else 0.0
-    status = DiagnosticStatus(name=name, hardware_id=hardware, level=DiagnosticStatus.OK)
     if report.error_is_new:
-        status.level, status.message = DiagnosticStatus.ERROR, report.last_error
+        problems = [(DiagnosticStatus.ERROR, report.last_error)]
     elif not enabled:
-        status.message = "disabled: images are ignored"
-    elif report.received == 0:
-        status.level = DiagnosticStatus.WARN
-        status.message = f"no images on {topic} ({publishers} publisher{'' if publishers == 1 else 's'})"
-    elif report.new_drops:
-        causes = ", ".join(f"{cause} {count}" for cause, count in sorted(report.new_drops.items()))
-        status.level, status.message = DiagnosticStatus.WARN, f"{rate:.1f} Hz, dropped: {causes}"
+        problems = []
     else:
-        status.message = f"{rate:.1f} Hz"
-    values = {"rate_hz": f"{rate:.2f}", "received": str(report.received), "published": str(report.published)}
+        problems = _problems(report, thresholds, topic, publishers, qos_problem)
+    status = DiagnosticStatus(name=name, hardware_id=hardware, level=DiagnosticStatus.OK)
+    if problems:
+        status.level = max(level for level, _ in problems)
+        status.message = "; ".join(text for _, text in problems)
+    else:
+        status.message = f"{report.output_hz:.1f} Hz" if enabled else "disabled: images are ignored"
+    values = {
+        "rate_hz": f"{report.output_hz:.2f}",
+        "input_hz": f"{report.input_hz:.2f}",
+        "received": str(report.received),
+        "published": str(report.published),
+        "publishers": str(publishers),
+        "tracks": str(report.visible),
+        "tracks_created": str(report.created),
+        "tracks_lost": str(report.lost),
+    }
     for stage, (median, high) in report.latencies_ms.items():
         values[f"{stage}_ms_p50"], values[f"{stage}_ms_p95"] = f"{median:.1f}", f"{high:.1f}"
     values |= {f"dropped_{cause}": str(count) for cause, count in sorted(report.drops.items())}
+    values |= {f"reset_{cause}": str(count) for cause, count in sorted(report.resets.items())}
     values["last_error"] = report.last_error
-    status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+    status.values = _key_values(values)
     return status
 
 
@@ -126,8 +77,7 @@ def node_status(name: str, *, state: str, hardware: str, weights: str, problem: 
     status = DiagnosticStatus(name=name, hardware_id=hardware, level=DiagnosticStatus.OK, message=state)
     if problem:
         status.level, status.message = DiagnosticStatus.ERROR, problem
-    values = {"state": state, "device": hardware, "weights": weights, **memory_megabytes()}
-    status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+    status.values = _key_values({"state": state, "device": hardware, "weights": weights, **memory_megabytes()})
     return status
 
 
@@ -145,23 +95,31 @@ def memory_megabytes() -> dict[str, str]:
     return megabytes
 
 
-class CauseLog:
-    """Logs one line for each cause, then keeps quiet about that cause for a while and counts."""
+def _problems(
+    report: StreamReport, thresholds: Thresholds, topic: str, publishers: int, qos_problem: str
+) -> list[tuple[bytes, str]]:
+    who = f"{publishers} publisher{'' if publishers == 1 else 's'}"
+    if report.silent_s is None:
+        return [(DiagnosticStatus.WARN, qos_problem or f"no images on {topic} ({who})")]
+    if report.silent_s > thresholds.input_timeout_s:
+        return [(DiagnosticStatus.ERROR, f"no images on {topic} for {report.silent_s:.1f} s ({who})")]
+    problems = []
+    rate, latency = report.output_hz, report.latencies_ms.get("total", (0.0, 0.0))[1]
+    if level := _level(-rate, -thresholds.warn_rate_hz, -thresholds.error_rate_hz):
+        problems.append((level, f"only {rate:.1f} Hz"))
+    if level := _level(latency, thresholds.warn_latency_ms, thresholds.error_latency_ms):
+        problems.append((level, f"latency {latency:.0f} ms"))
+    if report.new_drops:
+        causes = ", ".join(f"{cause} {count}" for cause, count in sorted(report.new_drops.items()))
+        problems.append((DiagnosticStatus.WARN, f"{rate:.1f} Hz, dropped: {causes}"))
+    return problems
 
-    def __init__(self, log: Callable[[str], object], period_s: float = 5.0) -> None:
-        self._log = log
-        self._period_s = period_s
-        self._lock = threading.Lock()
-        self._logged: dict[str, float] = {}
-        self._quiet: Counter[str] = Counter()
 
-    def __call__(self, cause: str, text: str) -> None:
-        """Logs ``text`` unless ``cause`` was logged within the period."""
-        now = time.monotonic()
-        with self._lock:
-            if now - self._logged.get(cause, -self._period_s) < self._period_s:
-                self._quiet[cause] += 1
-                return
-            self._logged[cause] = now
-            more = self._quiet.pop(cause, 0)
-        self._log(f"{text} ({more} more like it before)" if more else text)
+def _level(value: float, warn: float, error: float) -> bytes | None:
+    if error and value > error:
+        return DiagnosticStatus.ERROR
+    return DiagnosticStatus.WARN if warn and value > warn else None
+
+
+def _key_values(values: dict[str, str]) -> list[KeyValue]:
+    return [KeyValue(key=key, value=value) for key, value in values.items()]

@@ -1,5 +1,6 @@
 """Places tracked instances on the ground plane and draws them as markers, from the camera's geometry alone."""
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import cos, inf, sin
@@ -10,7 +11,7 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from mapt_ros.data.labels import ClassSet
-from mapt_ros.tracking.frame import TrackedInstance, TrackState
+from mapt_ros.tracking.frame import PanopticFrame, TrackedInstance, TrackState
 
 MAX_DISTANCE = 200.0  # metres; nearer to the horizon a pixel spans tens of metres
 _STEP_S = 0.1  # the time over which a velocity in pixels is carried onto the ground
@@ -54,15 +55,45 @@ class GroundCamera:
         return ray * (self.height / descent) if distance <= MAX_DISTANCE else None
 
 
+class GroundTrails:
+    """The last ``length`` places of every visible track on the ground, in the camera's frame of their time.
+
+    The vehicle's own motion is not known here: a parked car that is passed leaves a trail too. A track that has not
+    been seen for ``length`` frames is forgotten, and so is every other epoch's.
+    """
+
+    def __init__(self, length: int = 40) -> None:
+        self._length = length
+        self._epoch = 0
+        self._points: dict[int, deque[np.ndarray]] = {}
+        self._seen: dict[int, int] = {}
+
+    def update(self, frame: PanopticFrame, camera: GroundCamera) -> None:
+        """Appends the places of the instances that have pixels in this frame."""
+        if frame.epoch != self._epoch:
+            self._points, self._seen, self._epoch = {}, {}, frame.epoch
+        for instance in frame.instances:
+            if instance.area > 0 and (foot := _foot(instance, camera)) is not None:
+                self._points.setdefault(instance.track_id, deque(maxlen=self._length)).append(foot)
+                self._seen[instance.track_id] = frame.sequence
+        for track_id, seen in list(self._seen.items()):
+            if frame.sequence - seen > self._length:
+                del self._points[track_id], self._seen[track_id]
+
+    def points(self, track_id: int) -> Sequence[np.ndarray]:
+        """Places in metres, the oldest first."""
+        return self._points.get(track_id, ())
+
+
 def clear_markers(header: Header) -> MarkerArray:
     """The array that removes every marker."""
     return MarkerArray(markers=[Marker(header=header, action=Marker.DELETEALL)])
 
 
 def track_markers(
-    instances: Sequence[TrackedInstance], camera: GroundCamera, classes: ClassSet, header: Header
+    frame: PanopticFrame, camera: GroundCamera, classes: ClassSet, header: Header, *, trails: GroundTrails
 ) -> MarkerArray:
-    """A box, a text and a velocity arrow for every instance whose foot is on the ground in sight.
+    """A box, a text, a trail and a velocity arrow for every instance whose foot is on the ground in sight.
 
     The foot is the bottom centre of the instance's box. A box is as wide and high as the pixels say at that distance,
     and as long as wide, since one view does not show the length. Arrows show the way of one second. The array begins
@@ -70,12 +101,13 @@ def track_markers(
 
     Args:
         header: the image's; its frame must follow the optical convention.
+        trails: updated by the caller.
     """
     array = clear_markers(header)
     upright = Quaternion(x=sin(camera.pitch / 2), w=cos(camera.pitch / 2))  # turns the y axis onto "down"
-    for instance in instances:
+    for instance in frame.instances:
         x0, y0, x1, y1 = instance.box
-        foot = camera.ground_point((x0 + x1) / 2, y1)
+        foot = _foot(instance, camera)
         if foot is None:
             continue
         width = (x1 - x0) * foot[2] / camera.fx
@@ -98,6 +130,13 @@ def track_markers(
         text.text = f"{info.name} {instance.track_id}"
         array.markers.append(text)
 
+        if len(points := trails.points(instance.track_id)) > 1:
+            trail = _marker(header, "trail", instance, Marker.LINE_STRIP, color)
+            trail.points = [_point(point) for point in points]
+            trail.pose.orientation.w = 1.0
+            trail.scale.x = 0.08
+            array.markers.append(trail)
+
         velocity = _ground_velocity(instance, foot, camera)
         if velocity is not None:
             arrow = _marker(header, "velocity", instance, Marker.ARROW, color)
@@ -106,6 +145,11 @@ def track_markers(
             arrow.scale = Vector3(x=0.1, y=0.25, z=0.3)
             array.markers.append(arrow)
     return array
+
+
+def _foot(instance: TrackedInstance, camera: GroundCamera) -> np.ndarray | None:
+    x0, _, x1, y1 = instance.box
+    return camera.ground_point((x0 + x1) / 2, y1)
 
 
 def _ground_velocity(instance: TrackedInstance, foot: np.ndarray, camera: GroundCamera) -> np.ndarray | None:

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -26,6 +27,7 @@ from mapt_ros.ros.conversions import encode_classes
 from mapt_ros.ros.diagnostics import node_status, stream_status
 from mapt_ros.ros.inbox import Inbox
 from mapt_ros.ros.parameters import (
+    LIVE_SETTINGS,
     TRACKER_SETTINGS,
     NodeParameters,
     declare_parameters,
@@ -160,7 +162,7 @@ class MaptNode(LifecycleNode):
             if name in self._epochs:
                 state.epoch = self._epochs[name] + 1
             channel = CameraChannel(self, index, parameters, state=state, classes=tracker.classes)
-            channel.enabled = self._enabled
+            channel.enable(self._enabled)
             self._channels.append(channel)
         self.get_logger().info(
             f"weights {tracker.weights_name} ({tracker.weights_hash}) on {tracker.device};"
@@ -170,7 +172,13 @@ class MaptNode(LifecycleNode):
     def _activate(self) -> None:
         depth = self._settings.queue_depth if self._settings.drop_policy == "none" else 1
         inbox = Inbox(len(self._channels), depth=depth, newest_wins=self._settings.drop_policy == "newest")
-        self._worker = Worker(self._tracker, self._channels, inbox, debug=self.get_logger().debug)
+        self._worker = Worker(
+            self._tracker,
+            self._channels,
+            inbox,
+            debug=self.get_logger().debug,
+            on_device_lost=lambda text: self.executor.create_task(self._on_device_lost, text),
+        )
         for channel in self._channels:
             channel.open(inbox)
         self._jump_handle = self.get_clock().create_jump_callback(
@@ -206,6 +214,33 @@ class MaptNode(LifecycleNode):
             self._classes_publisher = None
         self._tracker = self._settings = None
 
+    def _on_device_lost(self, text: str) -> None:
+        """In the executor's thread, after the worker has ended: the network cannot run on its device any more."""
+        if self._worker is None:
+            return
+        if not self._settings.cpu_fallback:
+            self.trigger_deactivate()
+            self._problem = (
+                f"{self._tracker.device} is lost: {text}; this process cannot use it any more: restart the node, or"
+                " clean it up and configure it with device cpu (cpu_fallback does so by itself)"
+            )
+            self.get_logger().error(self._problem)
+            return
+        self.get_logger().error(f"{self._tracker.device} is lost: {text}; going on with the CPU, in the next epoch")
+        self._deactivate()
+        settings = {name: getattr(self._tracker.settings, name) for name in TRACKER_SETTINGS}
+        try:
+            self._tracker = self._tracker_factory(
+                self._settings.weights, device="cpu", config=self._settings.config, **settings
+            )
+            for channel in self._channels:
+                channel.replace_state(self._tracker.new_state())
+            self._activate()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the node lives on and can be configured again
+            self.trigger_deactivate()
+            self._problem = f"the CPU cannot go on either: {describe(error)}"
+            self.get_logger().error(self._problem)
+
     # Parameters.
 
     def _on_set_parameters(self, changes: Sequence[Parameter]) -> SetParametersResult:
@@ -225,8 +260,9 @@ class MaptNode(LifecycleNode):
         update = {name: values[name] for name in TRACKER_SETTINGS if name in values}
         if update:
             self._tracker.settings = self._tracker.settings.model_copy(update=update)
+        live = {name: values[name] for name in LIVE_SETTINGS if name in values}
         for channel in self._channels:
-            channel.overlay_scale = values.get("overlay_scale", channel.overlay_scale)
+            channel.live = replace(channel.live, **live)
 
     def _show_settings_from_config(self) -> None:
         """Makes the parameters that nobody set show what the weights' config says."""
@@ -252,7 +288,7 @@ class MaptNode(LifecycleNode):
     def _on_set_enabled(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._enabled = request.data
         for channel in self._channels:
-            channel.enabled = request.data
+            channel.enable(request.data)
         response.success = True
         response.message = "images are tracked" if request.data else "images are ignored"
         return response
@@ -270,18 +306,21 @@ class MaptNode(LifecycleNode):
         weights = f"{self._tracker.weights_name} {self._tracker.weights_hash}" if self._tracker is not None else ""
         array = DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()))
         array.status.append(node_status(name, state=state, hardware=device, weights=weights, problem=self._problem))
-        if self._worker is not None:
-            array.status += [
+        for channel in self._channels if self._worker is not None else ():
+            channel.watch_input()
+            publishers = channel.publisher_count()
+            array.status.append(
                 stream_status(
                     f"{name}: {channel.name or 'camera'}",
                     channel.statistics.report(),
                     hardware=device,
                     topic=channel.image_topic,
-                    publishers=channel.publisher_count(),
+                    publishers=publishers,
+                    thresholds=channel.live,
                     enabled=channel.enabled,
+                    qos_problem=channel.qos_problem if publishers else "",
                 )
-                for channel in self._channels
-            ]
+            )
         self._diagnostics.publish(array)
 
     def _state(self) -> str:

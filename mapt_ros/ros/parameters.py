@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -10,6 +10,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from mapt_ros.errors import InputError
+from mapt_ros.ros.diagnostics import Thresholds
 from mapt_ros.tracking.config import AssociationMode, TrackerConfig
 
 _SECOND = 1_000_000_000
@@ -35,6 +36,7 @@ _SPECS = (
     _Spec("weights", "compact", "A bundled checkpoint's name, or the path of a .safetensors file."),
     _Spec("config", "", "Path of the model's YAML config; empty: the one the weights were saved with."),
     _Spec("device", "auto", "auto, cpu, cuda or cuda:N."),
+    _Spec("cpu_fallback", False, "Go on tracking on the CPU when CUDA fails for good; otherwise the node deactivates."),
     _Spec(
         "cameras",
         [""],
@@ -56,13 +58,35 @@ _SPECS = (
     _Spec("back_jump_s", 0.5, "A stamp further back than this is a new replay, in seconds.", (0.0, 86_400.0)),
     _Spec("camera_height", 1.65, "Height of the camera above the ground, in metres, for the markers.", (0.05, 100.0)),
     _Spec("camera_pitch", 0.0, "How far the camera looks down, in radians, for the markers.", (-1.5, 1.5)),
+    _Spec("overlay", True, "Whether the overlay is drawn for those who listen to it."),
     _Spec("overlay_scale", 1.0, "Size of the overlay relative to the image.", (0.05, 4.0)),
+    _Spec("input_timeout_s", 2.0, "A camera silent for longer than this is an error, in seconds.", (0.1, 86_400.0)),
+    _Spec("warn_rate_hz", 0.0, "Fewer frames a second are a warning in the diagnostics; 0: never.", (0.0, 1000.0)),
+    _Spec("error_rate_hz", 0.0, "Fewer frames a second are an error in the diagnostics; 0: never.", (0.0, 1000.0)),
+    _Spec("warn_latency_ms", 0.0, "A higher 95th percentile of the latency is a warning; 0: never.", (0.0, 1e6)),
+    _Spec("error_latency_ms", 0.0, "A higher 95th percentile of the latency is an error; 0: never.", (0.0, 1e6)),
     _Spec("autostart", True, "Whether the node configures and activates itself."),
 )
 _BY_NAME = {spec.name: spec for spec in _SPECS}
 
 TRACKER_SETTINGS = ("score_threshold", "association", "max_age", "publish_lost")
-CHANGEABLE = (*TRACKER_SETTINGS, "overlay_scale")
+
+
+@dataclass(frozen=True)
+class LiveSettings(Thresholds):
+    """What changes while the node runs and is not the tracker's.
+
+    Attributes:
+        overlay: whether it is drawn at all.
+        overlay_scale: its size relative to the image.
+    """
+
+    overlay: bool = True
+    overlay_scale: float = 1.0
+
+
+LIVE_SETTINGS = tuple(field.name for field in fields(LiveSettings))
+CHANGEABLE = (*TRACKER_SETTINGS, *LIVE_SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -75,12 +99,14 @@ class NodeParameters:
         max_gap_ns, back_jump_ns: in nanoseconds.
         camera_height: in metres.
         camera_pitch: in radians, positive looks down.
+        live: as they were then; the channels have the current ones.
         tracker_settings: those fields of TrackerConfig that the user set; the weights' config has the others.
     """
 
     weights: str
     config: str | None
     device: str
+    cpu_fallback: bool
     cameras: tuple[str, ...]
     image_transport: str
     drop_policy: str
@@ -89,7 +115,7 @@ class NodeParameters:
     back_jump_ns: int
     camera_height: float
     camera_pitch: float
-    overlay_scale: float
+    live: LiveSettings
     tracker_settings: dict[str, Any]
 
 
@@ -120,6 +146,7 @@ def read_parameters(node: Node, *, from_config: Iterable[str]) -> NodeParameters
         weights=value["weights"],
         config=value["config"] or None,
         device=value["device"],
+        cpu_fallback=value["cpu_fallback"],
         cameras=tuple(value["cameras"]),
         image_transport=value["image_transport"],
         drop_policy=value["drop_policy"],
@@ -128,7 +155,7 @@ def read_parameters(node: Node, *, from_config: Iterable[str]) -> NodeParameters
         back_jump_ns=round(value["back_jump_s"] * _SECOND),
         camera_height=value["camera_height"],
         camera_pitch=value["camera_pitch"],
-        overlay_scale=value["overlay_scale"],
+        live=LiveSettings(**{name: value[name] for name in LIVE_SETTINGS}),
         tracker_settings={
             name: value[name] for name in TRACKER_SETTINGS if value[name] is not None and name not in from_config
         },

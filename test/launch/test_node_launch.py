@@ -10,8 +10,10 @@ import pytest
 
 pytest.importorskip("launch_testing", reason="launch_testing is not installed; it comes with a full ROS 2 installation")
 
+from mapt_ros.ros.domain import claim_domain
+
 # Before rclpy reads them: a domain of this process alone.
-os.environ["ROS_DOMAIN_ID"] = str(os.getpid() % 100 + 1)
+os.environ["ROS_DOMAIN_ID"] = str(claim_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import launch_testing

@@ -10,8 +10,10 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-# Before rclpy reads them; other test runs on the same machine have other process ids.
-os.environ["ROS_DOMAIN_ID"] = str(os.getpid() % 100 + 1)
+from mapt_ros.ros.domain import claim_domain
+
+# Before rclpy reads them; whatever else speaks ROS on this machine must not be heard here.
+os.environ["ROS_DOMAIN_ID"] = str(claim_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import rclpy
@@ -58,6 +60,7 @@ class StandInTracker:
         self.gate.set()
         self.entered = threading.Semaphore(0)
         self.batches: list[int] = []
+        self.fails: list[Exception | None] = []  # raised by the next steps, one each
 
     def new_state(self) -> StandInState:
         return StandInState()
@@ -66,6 +69,8 @@ class StandInTracker:
         self.batches.append(len(images))
         self.entered.release()
         self.gate.wait()
+        if self.fails and (error := self.fails.pop(0)):
+            raise error
         if any(tuple(image[0, 0]) == POISON for image in images):
             raise RuntimeError("poisoned image\nand a second line nobody needs")
         return [self._frame(*one) for one in zip(images, states, stamps_ns, strict=True)]
@@ -142,6 +147,7 @@ class Bench:
 
     def _load(self, weights, *, device, config, **settings) -> StandInTracker:
         self.tracker = StandInTracker(**settings)
+        self.tracker.device = device.replace("auto", "cpu")
         return self.tracker
 
     def _spin(self) -> None:
@@ -196,6 +202,10 @@ class Bench:
         """The latest diagnostics of one name, level and message included; None before they come."""
         found = [status for report in self.reports[-1:] for status in report.status if status.name == name]
         return found[0] if found else None
+
+    def level(self, name: str) -> bytes | None:
+        """The level of those diagnostics."""
+        return status.level if (status := self.status(name)) else None
 
     def close(self) -> None:
         if self.tracker is not None:

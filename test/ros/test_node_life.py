@@ -1,6 +1,9 @@
 """The node's parameters, transitions and diagnostics, asked for over DDS as any other program would."""
 
+import threading
+
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParametersAtomically
@@ -35,7 +38,7 @@ def test_tracker_settings_and_overlay_scale_change_while_running(bench):
     settings = node.tracker.settings
     assert (settings.score_threshold, settings.association) == (0.25, "motion")
     assert (settings.max_age, settings.publish_lost) == (3, True)
-    assert node.node._channels[0].overlay_scale == 0.5
+    assert node.node._channels[0].live.overlay_scale == 0.5
 
 
 @pytest.mark.parametrize(
@@ -129,8 +132,60 @@ def test_ids_of_an_earlier_configuration_never_come_again(bench):
 def test_diagnostics_tell_rate_latency_memory_and_device(bench):
     node = bench(drop_policy="none")
     node.camera().publish(node.image(STAMPS[0]))
-    for key in ("decode_ms_p50", "track_ms_p95", "publish_ms_p50", "total_ms_p95", "rate_hz"):
+    for key in ("decode_ms_p50", "track_ms_p95", "publish_ms_p50", "total_ms_p95", "rate_hz", "input_hz"):
         node.wait_until(lambda k=key: node.diagnostic("mapt: camera", k) is not None, key)
     assert float(node.diagnostic("mapt", "memory_mb")) > 1
     assert node.diagnostic("mapt", "device") == "cpu"
     assert node.diagnostic("mapt", "weights") == "stand-in 0123456789ab"
+    assert (node.diagnostic("mapt: camera", "tracks"), node.diagnostic("mapt: camera", "tracks_created")) == ("1", "1")
+
+
+def test_thresholds_change_the_level_while_running(bench):
+    node = bench(drop_policy="none", input_timeout_s=1000.0)
+    node.camera().publish(node.image(STAMPS[0]))
+    node.wait_until(lambda: node.level("mapt: camera") == DiagnosticStatus.OK, "OK")
+    assert set_parameters(node, error_rate_hz=1000.0).successful
+    node.wait_until(lambda: node.level("mapt: camera") == DiagnosticStatus.ERROR, "an error")
+    assert "only" in node.status("mapt: camera").message
+    assert set_parameters(node, error_rate_hz=0.0, input_timeout_s=0.1).successful
+    node.wait_until(lambda: "no images on /image for" in node.status("mapt: camera").message, "the silence")
+
+
+def test_input_that_stops_is_told_once_and_so_is_its_return(bench, capfd):
+    node = bench(drop_policy="none", input_timeout_s=0.1)
+    camera = node.camera()
+    camera.publish(node.image(STAMPS[0]))
+    for _ in range(3):
+        node.reports.clear()
+        node.wait_until(lambda: node.level("mapt: camera") == DiagnosticStatus.ERROR, "the silence")
+    assert set_parameters(node, input_timeout_s=1000.0).successful
+    camera.publish(node.image(STAMPS[1]))
+    for _ in range(2):
+        node.reports.clear()
+        node.wait_until(lambda: node.level("mapt: camera") == DiagnosticStatus.OK, "images again")
+    lines = [line for line in capfd.readouterr().err.splitlines() if "no images for" in line or "come again" in line]
+    assert ["WARN" in line for line in lines] == [True, False], lines
+    assert "/image: no images for" in lines[0] and "(1 publisher)" in lines[0]
+
+
+def test_lifecycle_leaves_no_threads_publishers_or_subscriptions_behind(bench):
+    node = bench(autostart=False, drop_policy="none")
+
+    def cycle() -> None:
+        for number in (
+            Transition.TRANSITION_CONFIGURE,
+            Transition.TRANSITION_ACTIVATE,
+            Transition.TRANSITION_DEACTIVATE,
+            Transition.TRANSITION_CLEANUP,
+        ):
+            assert transition(node, number)
+
+    def held() -> tuple:
+        entities = (node.node.publishers, node.node.subscriptions, node.node.waitables, node.node.timers)
+        return threading.active_count(), *(len(list(kind)) for kind in entities)
+
+    cycle()
+    before = held()
+    for _ in range(5):
+        cycle()
+    assert held() == before

@@ -119,7 +119,9 @@ def test_answers_over_dds_are_those_of_the_offline_tracker(start_node, bag, tiny
     assert any(message.instances for _, message in received)
 
     assert node.end(signal.SIGTERM) == 0
-    assert "Traceback" not in node.output and "WARN" not in node.output
+    # On a slow machine the player comes and goes later than a camera may.
+    warnings = [line for line in node.output.splitlines() if "WARN" in line and "no images for" not in line]
+    assert "Traceback" not in node.output and not warnings, node.output
 
 
 def test_ctrl_c_ends_a_busy_node_without_a_traceback(start_node, tiny_weights):
