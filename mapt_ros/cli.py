@@ -151,18 +151,37 @@ def evaluate(
         bool, typer.Option("--devkit-exact", help="PAT as the nuScenes devkit computes it, oddities included.")
     ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result, per class too, as JSON.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for a page with tables, timelines of ids and the worst frames.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="The report's images, SEQUENCE/%06d.png; beside the ground truth without.")
+    ] = None,
 ) -> None:
     """Score predictions against ground truth: PAT PQ TQ PTQ sPTQ, STQ SQ AQ, VPQ, IDS sMOTSA MOTSA IDF1 HOTA."""
-    from mapt_ros.evaluation.evaluate import evaluate as run_evaluate
-    from mapt_ros.evaluation.evaluate import table
+    from mapt_ros.evaluation.evaluate import score_folders, table
+    from mapt_ros.evaluation.report import check_report, write_report
     from mapt_ros.replay.files import write_beside
 
-    result = run_evaluate(
-        gt, pred, classes=classes, min_area=min_area, devkit_exact=devkit_exact, processes=os.cpu_count() or 1
+    if report is not None:
+        check_report(report, images)
+    elif images is not None:
+        raise InputError("--images: says where the pictures of --report come from; name a folder for that too")
+    scored = score_folders(
+        gt,
+        pred,
+        classes=classes,
+        min_area=min_area,
+        devkit_exact=devkit_exact,
+        processes=os.cpu_count() or 1,
+        stories=report is not None,
     )
-    print(table(result))
+    print(table(scored.result))
+    if report is not None:
+        page = write_report(report, scored, truth=gt, predicted=pred, images=images)
+        print(f"\nreport: {page}")
     if json_file is not None:
-        write_beside(json_file, (json.dumps(result, indent=1) + "\n").encode())
+        write_beside(json_file, (json.dumps(scored.result, indent=1) + "\n").encode())
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from tqdm import tqdm
 from mapt_ros.data.labels import ClassSet
 from mapt_ros.errors import InputError
 from mapt_ros.evaluation.class_file import PngClasses, read_classes
-from mapt_ros.evaluation.mots import ThingScores, ThingTracking
-from mapt_ros.evaluation.overlaps import overlaps
+from mapt_ros.evaluation.mots import ThingMatches, ThingScores, ThingTracking
+from mapt_ros.evaluation.overlaps import Overlaps, overlaps
 from mapt_ros.evaluation.pat import PanopticTracking
 from mapt_ros.evaluation.pq import per_class
+from mapt_ros.evaluation.report_story import SequenceStory
 from mapt_ros.evaluation.step_maps import SequencePair, pair_folders, read_map
 from mapt_ros.evaluation.stq import SegmentationTrackingQuality
 from mapt_ros.evaluation.vpq import VideoPanopticQuality
@@ -43,8 +45,11 @@ class Evaluator:
         self.vpq = VideoPanopticQuality(classes, min_area=min_area)
         self.things = ThingTracking(classes)
 
-    def add(self, sequence: str, truth: np.ndarray, predicted: np.ndarray) -> None:
+    def add(self, sequence: str, truth: np.ndarray, predicted: np.ndarray) -> tuple[Overlaps, ThingMatches]:
         """Takes a sequence's next frame: two HxW int32 label maps (``class_id * LABEL_DIVISOR + id``, -1 = unlabelled).
+
+        Returns:
+            How the frame's labels overlap, and how its things are matched.
 
         Raises:
             InputError: the maps differ in size, or a class is not in the set; nothing is counted then.
@@ -53,7 +58,7 @@ class Evaluator:
         self.pat.add_overlaps(sequence, pairs)
         self.stq.add_overlaps(sequence, pairs)
         self.vpq.add_overlaps(sequence, pairs)
-        self.things.add_overlaps(sequence, pairs)
+        return pairs, self.things.add_overlaps(sequence, pairs)
 
     def merge(self, other: "Evaluator") -> None:
         """Takes over the sequences that another evaluator of the same settings saw; none of them may be here already."""
@@ -190,34 +195,81 @@ def evaluate(
     Raises:
         InputError: one line naming the folder or the file, and what is wrong with it.
     """
+    return score_folders(
+        truth, predicted, classes=classes, min_area=min_area, devkit_exact=devkit_exact, processes=processes
+    ).result
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What ``score_folders`` found.
+
+    Attributes:
+        result: as ``evaluate`` returns it.
+        evaluator: that has seen all sequences.
+        pairs: their files.
+        stories: by sequence, what a report tells of it; empty unless asked for.
+        classes: that the maps were read with.
+    """
+
+    result: dict[str, Any]
+    evaluator: Evaluator
+    pairs: list[SequencePair]
+    stories: dict[str, SequenceStory]
+    classes: PngClasses
+
+
+def score_folders(
+    truth: Path,
+    predicted: Path,
+    *,
+    classes: Path | None = None,
+    min_area: int = 0,
+    devkit_exact: bool = False,
+    processes: int = 1,
+    stories: bool = False,
+) -> Scored:
+    """``evaluate`` with what lies behind the scores.
+
+    Args:
+        stories: also gather what a report needs.
+    """
     if min_area < 0:
         raise InputError(f"min_area {min_area}: a number of pixels, 0 or more, is expected")
     png_classes = read_classes(classes)
     pairs, extra = pair_folders(truth, predicted)
-    score = partial(_score_sequence, classes=png_classes, min_area=min_area, devkit_exact=devkit_exact)
-    total = Evaluator(png_classes.classes, min_area=min_area, devkit_exact=devkit_exact)
-    for evaluator in _map_sequences(score, pairs, processes):
+    score = partial(_score_sequence, classes=png_classes, min_area=min_area, devkit_exact=devkit_exact, stories=stories)
+    total, told = Evaluator(png_classes.classes, min_area=min_area, devkit_exact=devkit_exact), {}
+    for pair, (evaluator, story) in zip(pairs, _map_sequences(score, pairs, processes), strict=True):
         total.merge(evaluator)
-    return {
+        if story is not None:
+            told[pair.name] = story
+    result = {
         **total.result(),
         "sequences": len(pairs),
         "frames": sum(len(pair.frames) for pair in pairs),
         "missing": [name for pair in pairs for name in pair.missing],
         "extra": extra,
     }
+    return Scored(result, total, pairs, told, png_classes)
 
 
-def _score_sequence(pair: SequencePair, classes: PngClasses, min_area: int, devkit_exact: bool) -> Evaluator:
-    """An evaluator that has seen one sequence."""
+def _score_sequence(
+    pair: SequencePair, classes: PngClasses, min_area: int, devkit_exact: bool, stories: bool
+) -> tuple[Evaluator, SequenceStory | None]:
+    """An evaluator that has seen one sequence, and its story if wanted."""
     evaluator = Evaluator(classes.classes, min_area=min_area, devkit_exact=devkit_exact)
+    story = SequenceStory(classes.classes, min_area) if stories else None
     for _, truth_path, predicted_path in pair.frames:
         truth = read_map(truth_path, classes.void)
         predicted = np.full_like(truth, -1) if predicted_path is None else read_map(predicted_path, classes.void)
         try:
-            evaluator.add(pair.name, truth, predicted)
+            outcome = evaluator.add(pair.name, truth, predicted)
         except InputError as error:
             raise InputError(f"{_culprit(evaluator, truth, truth_path, predicted_path)}: {error}") from None
-    return evaluator
+        if story is not None:
+            story.add(*outcome, predicted=predicted_path is not None)
+    return evaluator, story
 
 
 def _culprit(evaluator: Evaluator, truth: np.ndarray, truth_path: Path, predicted_path: Path | None) -> Path | None:
@@ -229,8 +281,8 @@ def _culprit(evaluator: Evaluator, truth: np.ndarray, truth_path: Path, predicte
     return predicted_path
 
 
-def _map_sequences(score: Callable, pairs: list[SequencePair], processes: int) -> list[Evaluator]:
-    """One evaluator a sequence, in order."""
+def _map_sequences(score: Callable, pairs: list[SequencePair], processes: int) -> list:
+    """What ``score`` returns for each sequence, in order."""
     processes = min(processes, len(pairs))
     if processes == 1 or sum(len(pair.frames) for pair in pairs) < _WORTH_A_PROCESS:
         return [score(pair) for pair in tqdm(pairs, **_BAR)]

@@ -65,6 +65,21 @@ class ThingScores:
     fragmentations: int
 
 
+@dataclass(frozen=True)
+class ThingMatches:
+    """What CLEAR-MOTS makes of the true things of one frame.
+
+    Attributes:
+        truth: (G,) int64, their labels, ascending.
+        carried: true label -> predicted label it is matched with; without those that are missed.
+        switched: true label -> the label it was last matched with, where that is another one.
+    """
+
+    truth: np.ndarray
+    carried: dict[int, int]
+    switched: dict[int, int]
+
+
 @dataclass
 class _Sequence:
     """CLEAR-MOTS's state and sums, and the tables of tracks for the others."""
@@ -97,13 +112,13 @@ class ThingTracking:
         """
         self.add_overlaps(sequence, overlaps(truth, predicted))
 
-    def add_overlaps(self, sequence: str, pairs: Overlaps) -> None:
+    def add_overlaps(self, sequence: str, pairs: Overlaps) -> ThingMatches:
         """Takes a sequence's next frame as all its pairs, void and crowd included."""
         things = thing_pairs(pairs, self.table)
         self._finished.pop(sequence, None)
         state = self._sequences.setdefault(sequence, _Sequence(ThingCounts.none(len(self.table.is_thing))))
         state.tracks.add(things)
-        self._clear_mots(state, things)
+        return self._clear_mots(state, things)
 
     def merge(self, other: "ThingTracking") -> None:
         """Takes over the sequences that another one of the same classes saw; none of them may be here already."""
@@ -133,7 +148,7 @@ class ThingTracking:
         sums = {name: sum(getattr(scores, name) for scores in known) for name in ("ids", "fragmentations")}
         return ThingScores(**means, **sums)
 
-    def _clear_mots(self, state: _Sequence, things: ThingPairs) -> None:
+    def _clear_mots(self, state: _Sequence, things: ThingPairs) -> ThingMatches:
         """Matches the frame's things, going on with the frame before's matches where two would do, and counts."""
         counts, position = state.counts, self.table.positions
         np.add.at(counts.truth, position(things.truth), 1)
@@ -148,14 +163,16 @@ class ThingTracking:
         np.add.at(counts.iou, position(truth), ious)
 
         now = dict(zip(truth.tolist(), predicted.tolist(), strict=True))
+        switched = {label: state.last[label] for label, other in now.items() if state.last.get(label, other) != other}
         for (label, other), i in zip(now.items(), position(truth).tolist(), strict=True):
-            counts.switches[i] += state.last.get(label, other) != other
+            counts.switches[i] += label in switched
             counts.fragmentations[i] += label in state.last and label not in state.previous
             state.last[label] = other
         # As in TrackEval, a frame in which a class has things on one side only interrupts nothing.
         both = set((things.truth // LABEL_DIVISOR).tolist()) & set((things.predicted // LABEL_DIVISOR).tolist())
         kept = {label: other for label, other in state.previous.items() if label // LABEL_DIVISOR not in both}
         state.previous = kept | now
+        return ThingMatches(things.truth, now, switched)
 
     def _finish(self, state: _Sequence) -> ThingCounts:
         """The sums of a sequence, with those that need all of it."""

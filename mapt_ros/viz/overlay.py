@@ -199,7 +199,7 @@ def _font_scale(canvas: np.ndarray) -> float:
     return float(np.clip(canvas.shape[0] / 375 * 0.45, 0.33, 1.0))
 
 
-def _text_on(color: Color) -> Color:
+def text_on(color: Color) -> Color:
     """Black or white, whichever is readable on the colour."""
     return (0, 0, 0) if 0.299 * color[0] + 0.587 * color[1] + 0.114 * color[2] > 120 else (255, 255, 255)
 
@@ -226,7 +226,7 @@ def _draw_tags(
         color = track_color(instance.track_id)
         cv2.rectangle(canvas, (left, top), (left + tag_width - 1, top + tag_height - 1), color, -1)
         origin = (left + pad, top + pad + text_height)
-        cv2.putText(canvas, text, origin, _FONT, font_scale, _text_on(color), 1, cv2.LINE_AA)
+        cv2.putText(canvas, text, origin, _FONT, font_scale, text_on(color), 1, cv2.LINE_AA)
 
 
 def _free_row(top: int, left: int, width: int, height: int, taken: list, limits: tuple[int, int]) -> int:
