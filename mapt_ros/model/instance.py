@@ -150,18 +150,24 @@ class InstanceHead(nn.Module):
         self.mask_pool = roi_align(14, config.canonical_box)
         self.mask_predictor = MaskPredictor(inputs, config.mask_channels, classes)
 
-    def forward(self, pyramid: dict[str, Tensor], sizes: list[tuple[int, int]], batch: Tensor) -> list[Detections]:
+    def forward(
+        self, pyramid: dict[str, Tensor], sizes: list[tuple[int, int]], batch: Tensor, least_score: float = 0.0
+    ) -> list[Detections]:
         """Detections of every image.
 
         Args:
             pyramid: {"P4" ... "P32"}, each BxCxh'xw'.
             sizes: height and width of every image inside the padded batch.
             batch: the padded input, BxCxHxW; only its shape, dtype and device matter.
+            least_score: detections below it are left out before any mask is made of them.
         """
         proposals, _ = self.rpn(ImageList(batch, sizes), pyramid)
         boxes, scores, labels = self.roi_heads.postprocess_detections(
             *self._classify(pyramid, proposals, sizes), proposals, sizes
         )
+        if least_score > 0:  # they come best first
+            counts = [int((s >= least_score).sum()) for s in scores]
+            boxes, scores, labels = ([t[:n] for t, n in zip(v, counts)] for v in (boxes, scores, labels))
         mask_logits = self._mask_logits(pyramid, boxes, labels, sizes).split([len(b) for b in boxes])
         return [
             Detections(b, s, kinds, masks, b.new_zeros(len(b), 0))

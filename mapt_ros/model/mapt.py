@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mapt_ros.model.appearance import AppearanceHead
 from mapt_ros.model.backbone import STRIDES, Backbone, TwoWayFPN
+from mapt_ros.model.clock import Clock, untimed
 from mapt_ros.model.config import ModelConfig
 from mapt_ros.model.instance import Detections, InstanceHead
 from mapt_ros.model.motion import MotionHead
@@ -82,11 +83,16 @@ class Prediction:
 
 
 class MAPT(nn.Module):
-    """The whole network. It holds weights only; what it remembers of a camera is a ``FrameState`` outside of it."""
+    """The whole network. It holds weights only; what it remembers of a camera is a ``FrameState`` outside of it.
+
+    Attributes:
+        clock: told of every stage of a frame; may be replaced by one that measures.
+    """
 
     def __init__(self, config: ModelConfig, pretrained_backbone: bool = False):
         super().__init__()
         self.config = config
+        self.clock: Clock = untimed
         classes = config.classes
         self.backbone = Backbone(config.backbone, pretrained_backbone)
         self.fpn = TwoWayFPN(self.backbone.widths, config.fpn_channels, config.separable)
@@ -103,7 +109,14 @@ class MAPT(nn.Module):
 
     def prepare(self, images: list[Tensor]) -> ImageBatch:
         """Normalises, resizes to the config's height and pads: HxWx3 uint8 RGB images, all of one size -> a batch."""
-        batch = torch.stack([image.to(self.device) for image in images]).permute(0, 3, 1, 2).float()
+        with self.clock("copy in"):
+            return self._prepare(images)
+
+    def _prepare(self, images: list[Tensor]) -> ImageBatch:
+        batch = torch.stack(images)
+        if self.device.type == "cuda":  # out of pinned memory the copy waits for nobody
+            batch = batch.pin_memory().to(self.device, non_blocking=True)
+        batch = batch.permute(0, 3, 1, 2).float()
         if self.config.input_height is not None and batch.shape[2] != self.config.input_height:
             height = self.config.input_height
             width = max(1, round(batch.shape[3] * height / batch.shape[2]))
@@ -112,10 +125,17 @@ class MAPT(nn.Module):
 
     def encode(self, images: Tensor) -> dict[str, Tensor]:
         """Bx3xHxW normalised images, H and W multiples of 32 -> {"P4": BxCx(H/4)x(W/4), ... "P32"}."""
-        return self.fpn(self.backbone(images))
+        with self.clock("backbone"):
+            maps = self.backbone(images)
+        with self.clock("FPN"):
+            return self.fpn(maps)
 
     def forward(
-        self, batch: ImageBatch, previous: list[FrameState | None], use_propagated: bool = True
+        self,
+        batch: ImageBatch,
+        previous: list[FrameState | None],
+        use_propagated: bool = True,
+        least_score: float = 0.0,
     ) -> list[Prediction]:
         """One frame of every camera of the batch.
 
@@ -123,9 +143,11 @@ class MAPT(nn.Module):
             batch: B images of one size.
             previous: what each camera's previous frame left, None where there is none.
             use_propagated: False leaves the propagated features out of the embeddings.
+            least_score: detections below it get no mask and no embedding; they are left out.
         """
-        seen = self.perceive(batch)
-        propagated_masks, propagated_features = self._propagate(seen.semantic, previous)
+        seen = self.perceive(batch, least_score)
+        with self.clock("motion"):
+            propagated_masks, propagated_features = self._propagate(seen.semantic, previous)
         having = [state is not None for state in previous]
         detections = self.embed(seen, propagated_features, having, use_propagated)
         return [
@@ -133,12 +155,15 @@ class MAPT(nn.Module):
             for i, (masks, size) in enumerate(zip(propagated_masks, batch.sizes))
         ]
 
-    def perceive(self, batch: ImageBatch) -> Perception:
-        """What needs no predecessor: features, classes and detections of B images."""
+    def perceive(self, batch: ImageBatch, least_score: float = 0.0) -> Perception:
+        """What needs no predecessor: features, classes and detections (of ``least_score`` or more) of B images."""
         pyramid = self.encode(batch.images)
-        semantic = self.semantic(pyramid)
-        detections = self.instance(pyramid, batch.sizes, batch.images)
-        return Perception(pyramid, semantic.logits, self.motion.to_stride(semantic.features), detections, batch.sizes)
+        with self.clock("semantic"):
+            semantic = self.semantic(pyramid)
+            current = self.motion.to_stride(semantic.features)
+        with self.clock("instance"):
+            detections = self.instance(pyramid, batch.sizes, batch.images, least_score)
+        return Perception(pyramid, semantic.logits, current, detections, batch.sizes)
 
     def embed(
         self, seen: Perception, propagated: Tensor | None, predecessors: list[bool], use_propagated: bool = True
@@ -149,15 +174,16 @@ class MAPT(nn.Module):
             propagated, predecessors, use_propagated: as the appearance head takes them.
         """
         detections = seen.detections
-        embeddings = self.appearance(
-            seen.pyramid,
-            seen.sizes,
-            [d.boxes for d in detections],
-            [d.mask_logits.sigmoid() for d in detections],
-            propagated,
-            predecessors,
-            use_propagated,
-        ).split([len(d) for d in detections])
+        with self.clock("appearance"):
+            embeddings = self.appearance(
+                seen.pyramid,
+                seen.sizes,
+                [d.boxes for d in detections],
+                [d.mask_logits.sigmoid() for d in detections],
+                propagated,
+                predecessors,
+                use_propagated,
+            ).split([len(d) for d in detections])
         return [d.with_embeddings(e) for d, e in zip(detections, embeddings)]
 
     def _propagate(

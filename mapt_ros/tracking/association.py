@@ -62,7 +62,9 @@ def mask_overlap(propagated: np.ndarray, detected: np.ndarray) -> np.ndarray:
 
     It is 1 for equal masks, however soft, which the form with products is not: small things are mostly soft edge.
     """
-    both = np.stack([np.minimum(mask, detected).sum(axis=1) for mask in propagated])
+    # Where a mask is zero so is the minimum, and a mask is zero nearly everywhere.
+    held = [np.flatnonzero(mask) for mask in propagated]
+    both = np.stack([np.minimum(mask[at], detected[:, at]).sum(axis=1) for mask, at in zip(propagated, held)])
     either = propagated.sum(axis=1)[:, None] + detected.sum(axis=1)[None] - both
     return both / np.maximum(either, 1e-6)
 

@@ -12,12 +12,13 @@ from torch import Tensor
 from mapt_ros.data.labels import LABEL_DIVISOR
 from mapt_ros.errors import InputError, validated
 from mapt_ros.model.checkpoint import file_hash, find_weights, load_checkpoint
+from mapt_ros.model.instance import Detections
 from mapt_ros.model.mapt import MAPT, FrameState, Prediction
 from mapt_ros.tracking.association import Match, associate, mask_overlap
 from mapt_ros.tracking.config import MaptConfig, TrackerConfig, load_config
 from mapt_ros.tracking.frame import PanopticFrame, TrackState
 from mapt_ros.tracking.memory import Observation, Track, update
-from mapt_ros.tracking.panoptic import NOBODY, Fusion, fuse, paint, regions
+from mapt_ros.tracking.panoptic import Fusion, fuse, paint, regions
 
 _MAX_ASPECT = 32
 
@@ -153,7 +154,9 @@ class PanopticTracker:
     ) -> list[tuple[PanopticFrame, TrackerState]]:
         batch = self.model.prepare([torch.from_numpy(np.ascontiguousarray(image)) for image in images])
         settings = self.settings  # one and the same for the whole frame, whoever replaces them meanwhile
-        predictions = self.model(batch, [state.previous for state in states], settings.use_propagated_features)
+        predictions = self.model(
+            batch, [state.previous for state in states], settings.use_propagated_features, settings.score_threshold
+        )
         return [
             self.track(prediction, image.shape[:2], state, stamp_ns, settings)
             for prediction, image, state, stamp_ns in zip(predictions, images, states, stamps_ns)
@@ -176,16 +179,20 @@ class PanopticTracker:
             settings: instead of the tracker's own.
             fusion: what ``fuse`` made of the prediction, where that is known already.
         """
-        fusion = fusion or self.fuse(prediction, size, settings)
-        owner = fusion.owner.cpu().numpy()
-        observations = self._observe(prediction, fusion, owner)
-        masks = owner_masks(fusion, prediction, self.model.motion.stride)
-
+        clock = self.model.clock
+        with clock("fusion"):
+            fusion = fusion or self.fuse(prediction, size, settings)
+            masks = owner_masks(fusion, prediction, self.model.motion.stride)
         propagated = prediction.propagated_masks
         if propagated is None:
             propagated = masks.new_zeros(len(state.tracks), *masks.shape[1:])
-        matches = _match(state.tracks, observations, propagated, masks, settings)
-        outcome = update(state.tracks, observations, matches, state.next_id, stamp_ns, settings)
+        with clock("copy out"):
+            owner, stuff = fusion.owner.cpu().numpy(), fusion.stuff.cpu().numpy()
+            observations = self._observe(prediction, fusion, owner)
+            overlapping = [m.float().flatten(1).cpu().numpy() for m in (propagated, masks)]
+        with clock("association"):
+            matches = _match(state.tracks, observations, *overlapping, settings)
+            outcome = update(state.tracks, observations, matches, state.next_id, stamp_ns, settings)
 
         sources = {"seen": masks, "carried": propagated}
         kept_masks = [sources[kind][position] for kind, position in outcome.source]
@@ -196,9 +203,9 @@ class PanopticTracker:
         instances = [t.instance for t in outcome.tracks if t.instance.state != TrackState.LOST]
         if settings.publish_lost:
             instances += [t.instance for t in outcome.tracks if t.instance.state == TrackState.LOST]
-        frame = PanopticFrame(
-            paint(owner, fusion.stuff.cpu().numpy(), labels), instances, stamp_ns, state.sequence, state.epoch
-        )
+        with clock("copy out"):
+            painted = paint(owner, stuff, labels)
+        frame = PanopticFrame(painted, instances, stamp_ns, state.sequence, state.epoch)
         after = replace(
             state,
             sequence=state.sequence + 1,
@@ -228,12 +235,16 @@ class PanopticTracker:
 
 
 def _match(
-    tracks: list[Track], observations: list[Observation], propagated: Tensor, masks: Tensor, settings: TrackerConfig
+    tracks: list[Track],
+    observations: list[Observation],
+    propagated: np.ndarray,
+    masks: np.ndarray,
+    settings: TrackerConfig,
 ) -> list[Match]:
     if not tracks or not observations:
         return []
     same_class = np.array([[t.instance.class_id == o.class_id for o in observations] for t in tracks])
-    overlap = mask_overlap(*(m.flatten(1).cpu().numpy() for m in (propagated, masks)))
+    overlap = mask_overlap(propagated, masks)
     similarity = np.stack([t.embedding for t in tracks]) @ np.stack([o.embedding for o in observations]).T
     return associate(overlap, similarity, same_class, settings)
 
@@ -257,32 +268,31 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def to_image(prediction: Prediction, size: tuple[int, int]):
+def to_image(prediction: Prediction, size: tuple[int, int]) -> tuple[Tensor, Detections]:
     """Semantic logits (KxHxW) and detections of a prediction, at the size of the image they came from."""
-    height, width = prediction.size
-    logits = F.interpolate(prediction.semantic_logits[None].float(), scale_factor=4, mode="bilinear")
-    logits = logits[..., :height, :width]
+    scales = [side / inner for side, inner in zip(size, prediction.size)]
+    # The operator behind ``interpolate``, which takes a size or scales, but not both: the cells end beyond the image.
+    logits = torch.ops.aten.upsample_bilinear2d(
+        prediction.semantic_logits[None].float(), size, False, *(4 * scale for scale in scales)
+    )
     detections = prediction.detections
-    if (height, width) != tuple(size):
-        logits = F.interpolate(logits, size=size, mode="bilinear")
-        scale = detections.boxes.new_tensor([size[1] / width, size[0] / height] * 2)
-        detections = replace(detections, boxes=detections.boxes * scale)
+    if scales != [1.0, 1.0]:
+        detections = replace(detections, boxes=detections.boxes * detections.boxes.new_tensor(scales[::-1] * 2))
     return logits[0], detections
 
 
 def owner_masks(fusion: Fusion, prediction: Prediction, stride: int) -> Tensor:
     """M_t: each instance's pixels after fusion as the share of every cell they fill, Nxhxw in [0, 1]."""
     height, width = prediction.size
-    cells = prediction.semantic.shape[-2:]
-    owner = fusion.owner[None, None].float()
-    if owner.shape[-2:] != (height, width):
-        owner = F.interpolate(owner, size=(height, width), mode="nearest")
-    padding = (0, cells[1] * stride - width, 0, cells[0] * stride - height)
-    owner = F.pad(owner, padding, value=NOBODY)
-    if not fusion.kept:
-        return owner.new_zeros(0, *cells)
-    index = torch.arange(len(fusion.kept), device=owner.device)[:, None, None]
-    return F.avg_pool2d((owner[0] == index).float()[None], stride)[0]
+    rows, columns = prediction.semantic.shape[-2:]
+    owner = fusion.owner
+    if owner.shape != (height, width):
+        owner = F.interpolate(owner[None, None].float(), size=(height, width), mode="nearest")[0, 0].int()
+    # Counted pixel by pixel, so that it costs the same for one instance and for a hundred.
+    down, across = (torch.arange(n, device=owner.device, dtype=torch.int32) // stride for n in (height, width))
+    cells = (owner.int() + 1) * (rows * columns) + (down * columns)[:, None] + across
+    counts = torch.bincount(cells.flatten(), minlength=(len(fusion.kept) + 1) * rows * columns)
+    return counts.view(-1, rows, columns)[1:].float() / stride**2
 
 
 def _for_size(state: TrackerState, size: tuple[int, int]) -> TrackerState:

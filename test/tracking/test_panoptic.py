@@ -94,7 +94,7 @@ def test_no_detection_at_all():
 
 @pytest.mark.parametrize("box", [(-5, -5, 4, 4), (36, 20, 60, 50), (3.4, 5.6, 3.5, 5.7), (50, 50, 60, 60)])
 def test_pasting_stays_inside_the_image(box):
-    (rows, columns), logits = paste(torch.ones(28, 28), torch.tensor(box, dtype=torch.float32), HEIGHT, WIDTH)
+    (rows, columns), logits = paste(torch.ones(28, 28), box, HEIGHT, WIDTH)
     assert 0 <= rows.start <= rows.stop <= HEIGHT and 0 <= columns.start <= columns.stop <= WIDTH
     assert logits.shape == (rows.stop - rows.start, columns.stop - columns.start)
 
@@ -102,7 +102,7 @@ def test_pasting_stays_inside_the_image(box):
 def test_pasting_keeps_left_left_and_up_up():
     mask = torch.full((28, 28), -4.0)
     mask[:14, :7] = 4
-    (rows, columns), logits = paste(mask, torch.tensor([8.0, 4.0, 28.0, 16.0]), HEIGHT, WIDTH)
+    (rows, columns), logits = paste(mask, (8.0, 4.0, 28.0, 16.0), HEIGHT, WIDTH)
     assert (rows, columns) == (slice(4, 16), slice(8, 28))
     expected = torch.zeros(12, 20, dtype=torch.bool)
     expected[:6, :5] = True
