@@ -103,13 +103,16 @@ class Measured:
     def none(cls, classes: ClassSet) -> "Measured":
         return cls(Evaluator(classes))
 
-    def add(self, sequence: str, truth: TrueFrame, predicted: np.ndarray) -> None:
+    def add(self, sequence: str, piece: int, truth: TrueFrame, predicted: np.ndarray) -> None:
         """Takes a sequence's next frame with its HxW int32 predicted label map.
+
+        Args:
+            piece: of the sequence, by number; the metrics take each piece for a sequence, associations go on.
 
         Raises:
             InputError: the maps differ in size, or a class is not in the set.
         """
-        self.evaluator.add(sequence, truth.labels, predicted)
+        self.evaluator.add(sequence if piece == 0 else f"{sequence} piece {piece}", truth.labels, predicted)
         self.associations.add(sequence, truth, found_things(truth.labels, predicted, self.evaluator.stq.table))
 
     def scores(self) -> dict[str, float | int | None]:

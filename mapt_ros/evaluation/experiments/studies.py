@@ -15,7 +15,7 @@ INTERVALS = {
 }
 CHOSEN = "chosen"
 _STRIDES = range(1, 9)
-_FUSIONS = product((0.3, 0.4, 0.5, 0.6, 0.7), (0.3, 0.5, 0.7), (0, 256, 1024))
+_FUSIONS = product((0.3, 0.5, 0.7), (0.3, 0.5, 0.7), (0, 256, 1024))
 
 STUDIES: dict[str, TrackingStudy | CostStudy] = {
     "ablation": TrackingStudy(
