@@ -163,10 +163,11 @@ def track_variants(
     """
     model, propagation = tracker.model, propagation or {}
     passes = _passes(tracker, sequence.name, variants)
+    least_score = min((p.settings.score_threshold for p in passes), default=0.0)
     before: dict[tuple[int, int], tuple[Tensor, np.ndarray]] = {}  # (n, phase) -> S of the last frame, true labels
     for i in range(len(sequence)):
         image, truth = sequence.frame(i)
-        seen = model.perceive(model.prepare([torch.from_numpy(image)]))
+        seen = model.perceive(model.prepare([torch.from_numpy(image)]), least_score)
         active = [p for p in passes if i % p.variant.every == p.phase]
         links: dict[int, _Link] = {}
         for every in dict.fromkeys(p.variant.every for p in active):
