@@ -16,6 +16,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 _NUMBER = re.compile(r"(?:.*-)?(\d+)")  # 000012 and b1c66a42-6f7d68ca-0000012
 _COLOUR = {"RGB": "RGB", "RGBA": "RGB", "L": "RGB", "P": "RGB"}  # kinds of 8-bit images, all read as RGB
+_PNG_DEPTH = 24  # where a PNG says how many bits a channel has
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,10 @@ def read_png(path: Path, mode: str, expected: str) -> np.ndarray:
     kind, pixels = _read(path, {mode: mode}, expected)
     if kind != "PNG":
         raise InputError(f"{path}: is a {kind} file, expected {expected}")
+    with path.open("rb") as file:
+        depth = file.read(_PNG_DEPTH + 1)[_PNG_DEPTH]
+    if depth != 8:  # Pillow would hand out the upper halves, and ids of another class
+        raise InputError(f"{path}: is a PNG of {depth} bits a channel, expected {expected}")
     return pixels
 
 

@@ -40,7 +40,7 @@ th button:focus-visible{outline:2px solid var(--link)}
 .chip{display:inline-block;width:.75em;height:.75em;border-radius:.15em;margin-right:.4em;border:1px solid rgba(128,128,128,.5)}
 .confusion table{width:auto;min-width:100%}
 .confusion th,.confusion td{padding:.2rem .3rem;text-align:center}
-.confusion tbody th{text-align:left;padding-right:.6rem}
+.confusion th:first-child{text-align:left;padding-right:.6rem}
 .confusion thead th{vertical-align:bottom}
 .confusion thead th span{writing-mode:vertical-rl;transform:rotate(180deg);text-align:left;max-height:8.5rem;overflow:hidden}
 .frame{background:var(--card);border:1px solid var(--line);border-radius:.6rem;padding:.8rem;margin:.9rem 0}
@@ -58,17 +58,18 @@ summary h3{display:inline}
 .timeline thead th{border-bottom:1px solid var(--line)}
 .timeline tr.kind th{padding-top:.5rem;color:var(--soft);font-weight:400;z-index:1}
 .timeline .bar{width:100%;padding:.1rem .3rem}
-.bar div{position:relative;height:1.15rem;min-width:var(--w,16rem)}
+.bar div{position:relative;z-index:0;height:1.15rem;min-width:var(--w,16rem)}
 .bar i,.bar b{position:absolute;top:0;bottom:0;font:600 .68rem/1.15rem system-ui,sans-serif}
-.bar i{min-width:2px;overflow:hidden;text-align:left;padding-left:.18rem;border-radius:2px;box-shadow:inset -1px 0 0 var(--card)}
-.bar i.n{padding:0}
-.bar i.m{border-radius:0;box-shadow:none;padding:0;top:38%;bottom:38%;
+.bar i{min-width:2px;overflow:hidden;text-align:left;white-space:normal;overflow-wrap:normal;border-radius:2px;box-shadow:inset -1px 0 0 var(--card)}
+/* An id that does not fit breaks to a line of its own, which is hidden. */
+.bar i::before{content:'';display:inline-block;width:.2rem;height:1px}
+.bar i.m{border-radius:0;box-shadow:none;top:38%;bottom:38%;
 background:repeating-linear-gradient(90deg,var(--miss) 0 3px,transparent 3px 5px)}
 .bar b{width:0;border:.27rem solid transparent;border-top:.42rem solid var(--mark);margin-left:-.27rem;top:-.18rem;bottom:auto;
 z-index:1;filter:drop-shadow(0 0 1px var(--card))}
 .bar i.l{color:#000}.bar i.d{color:#fff}
 .bar span{position:absolute;font-size:.75rem;color:var(--soft);transform:translateX(-50%)}
-.bar span:first-child{transform:none}.bar span:last-child{transform:translateX(-100%)}
+.bar span:last-child{transform:translateX(-100%)}.bar span:first-child{transform:none}
 .bar svg{display:block;width:100%;height:2.2rem;min-width:var(--w,16rem)}
 .timeline .course>*{vertical-align:middle}
 .bar svg path{fill:rgba(var(--good),.28);stroke:rgb(var(--good));stroke-width:1.2;vector-effect:non-scaling-stroke}

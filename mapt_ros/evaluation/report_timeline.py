@@ -18,7 +18,7 @@ LEGEND = """<div class=legend>
 <span><span class=bar><div><i class=l style="left:0;width:100%;background:#f0b429">7</i></div></span>carried by the
 predicted id 7 (a colour an id)</span>
 <span><span class=bar><div><i class=m style="left:0;width:100%"></i></div></span>in the ground truth, missed</span>
-<span><span class=bar><div></div></span>not in the ground truth</span>
+<span>blank: not in the ground truth</span>
 <span><span class=bar><div><i class=l style="left:0;width:50%;background:#f0b429">7</i><i class=d
 style="left:50%;width:50%;background:#7c3aed">9</i><b style="left:50%"></b></div></span>identity switch</span>
 </div>"""
@@ -64,10 +64,10 @@ def timeline(story: SequenceStory, numbers: Sequence[int], qualities: dict[int, 
         rows.append(_row(label, story, numbers, qualities.get(label), step))
     if not labels:
         note = "<p class=soft>No thing with an id in this sequence's ground truth.</p>"
-    # One frame needs about a pixel; a phone scrolls.
-    width = f"max(11rem,{min(_WIDEST_REM, 0.06 * story.frames):.4g}rem)"
+    # Half a pixel a frame at least; where that is too wide, it scrolls.
+    width = f"max(11rem,{min(_WIDEST_REM, 0.03 * story.frames):.4g}rem)"
     head = "<th scope=col title='frames in which it is carried, of those it is in'>carried</th>"
-    head += "<th scope=col>switches</th><th scope=col><a href='#TQ'>TQ</a></th>"
+    head += "<th scope=col><a href='#IDS'>IDS</a></th><th scope=col><a href='#TQ'>TQ</a></th>"
     return (
         f"<div class='scroll timeline' style='--w:{width}'><table>"
         f"<thead><tr><th scope=col>ground truth</th><th class=bar>{_axis(numbers)}</th>{head if labels else ''}</tr>"
@@ -153,10 +153,11 @@ def _course(story: SequenceStory) -> str:
         path += f"{gap}V{100 - 100 * value:.0f}H{end}"
     path += "V100"
     mean = sum(value for _, value in points) / len(points)
+    mean_cell = f"<th colspan=3 class=soft>mean {100 * mean:.0f}</th>" if story.tracks else ""
     return (
         "<tr class=course><th scope=row title='of each frame alone'>frame's PQ</th><th class=bar>"
         f"<svg viewBox='0 0 {story.frames} 100' preserveAspectRatio=none role=img aria-label='PQ of each frame, 0 to 100,"
-        f" mean {100 * mean:.0f}'><path d='{path}'/></svg></th></tr>"
+        f" mean {100 * mean:.0f}'><path d='{path}'/></svg></th>{mean_cell}</tr>"
     )
 
 

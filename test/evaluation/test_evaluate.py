@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -130,6 +131,15 @@ def not_a_number(path):
     path.rename(path.with_name("first.png"))
 
 
+def sixteen_bits(path):
+    """As somebody may write ids over 65535: channels of 16 bits, which Pillow reads as their upper halves."""
+    pixels = np.zeros((4, 6, 3), np.uint16)
+    pixels[..., 1] = 70000 >> 8  # OpenCV writes blue, green, red
+    pixels[..., 0] = 70000 & 255
+    pixels[..., 2] = 13
+    assert cv2.imwrite(str(path), pixels)
+
+
 def twice(path):
     path.with_name("0000.png").write_bytes(path.read_bytes())
 
@@ -140,6 +150,7 @@ DAMAGE = {
     "text": (lambda p: p.write_text("no image"), "is not a whole image file"),
     "cut off": (cut_off, "cannot be read"),
     "grey": (lambda p: Image.new("L", (6, 4)).save(p), "of mode L, expected an 8-bit RGB PNG"),
+    "16 bits": (sixteen_bits, "is a PNG of 16 bits a channel, expected an 8-bit RGB PNG"),
     "name": (not_a_number, "its name is not a frame number"),
     "twice": (twice, "frame 0 is there twice"),
 }
