@@ -40,8 +40,10 @@ def pair_folders(truth: Path, predicted: Path) -> tuple[list[SequencePair], list
     """
     true_maps, predicted_maps = _sequences(truth), _sequences(predicted)
     if not any(true_maps.values()):
+        split = next((name for name in true_maps if any(_sequences(_maps(truth) / name).values())), None)
+        hint = "" if split is None else f"; it has splits, so name one: {_maps(truth) / split}"
         raise InputError(
-            f"{truth}: no ground truth there; expected panoptic_maps/<sequence>/000000.png or <sequence>/000000.png"
+            f"{truth}: no ground truth there; expected panoptic_maps/<sequence>/000000.png or <sequence>/000000.png{hint}"
         )
     pairs = []
     for name, frames in true_maps.items():
@@ -76,12 +78,15 @@ def _sequences(root: Path) -> dict[str, dict[int, Path]]:
     """Sequence -> frame number -> file, sequences in order."""
     if not root.is_dir():
         raise InputError(f"{root}: is not a folder")
-    inner = root / "panoptic_maps"
-    folder = inner if inner.is_dir() else root
     try:
-        return {f.name: _frames(f) for f in sorted(folder.iterdir()) if f.is_dir() and not f.name.startswith(".")}
+        return {f.name: _frames(f) for f in sorted(_maps(root).iterdir()) if f.is_dir() and not f.name.startswith(".")}
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be listed ({error.strerror})") from None
+
+
+def _maps(root: Path) -> Path:
+    inner = root / "panoptic_maps"
+    return inner if inner.is_dir() else root
 
 
 def _frames(folder: Path) -> dict[int, Path]:

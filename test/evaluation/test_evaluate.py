@@ -178,6 +178,11 @@ def test_folders_that_are_missing_or_hold_no_truth_are_told(folders, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty: no ground truth there"):
         evaluate(tmp_path / "empty", folders[1])
+    (folders[0] / "panoptic_maps").rename(tmp_path / "val")
+    (folders[0] / "panoptic_maps").mkdir()
+    (tmp_path / "val").rename(folders[0] / "panoptic_maps" / "val")
+    with pytest.raises(InputError, match="it has splits, so name one: .*gt/panoptic_maps/val$"):
+        evaluate(*folders)
 
 
 def test_classes_and_void_come_from_a_yaml_file_too(tmp_path):
