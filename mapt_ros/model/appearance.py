@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align as roi_align_op
 
 from mapt_ros.model.config import AppearanceConfig, MotionConfig
-from mapt_ros.model.instance import roi_align
 from mapt_ros.model.layers import ConvNormAct, group_norm
+from mapt_ros.model.roi import PyramidRoIAlign
 
 
 class AppearanceHead(nn.Module):
@@ -28,7 +28,7 @@ class AppearanceHead(nn.Module):
         self.size = config.roi_size
         self.embedding_size = config.embedding
         self.motion_stride = motion.stride
-        self.pool = roi_align(config.roi_size, canonical_box)
+        self.pool = PyramidRoIAlign(config.roi_size, canonical_box)
         self.project_appearance = ConvNormAct(inputs, config.channels, norm=group_norm)
         self.project_propagated = ConvNormAct(motion.feature_channels, config.channels, norm=group_norm)
         self.attention = nn.Linear(2 * config.channels, 2)

@@ -10,12 +10,12 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops import roi_align as roi_align_op
 
 from mapt_ros.model.backbone import LEVELS
 from mapt_ros.model.config import InstanceConfig
 from mapt_ros.model.layers import SeparableConv, group_norm
+from mapt_ros.model.roi import PyramidRoIAlign
 
 _MOSTLY = 0.5  # a box of which more than this is crowd is left out of the losses
 
@@ -135,7 +135,7 @@ class InstanceHead(nn.Module):
         )
         classes = things + 1  # background first
         self.roi_heads = RoIHeads(
-            box_roi_pool=roi_align(7, config.canonical_box),
+            box_roi_pool=PyramidRoIAlign(7, config.canonical_box),
             box_head=TwoMLPHead(inputs * 7 * 7, config.box_channels),
             box_predictor=FastRCNNPredictor(config.box_channels, classes),
             fg_iou_thresh=0.5,
@@ -147,7 +147,7 @@ class InstanceHead(nn.Module):
             nms_thresh=config.nms_threshold,
             detections_per_img=config.detections,
         )
-        self.mask_pool = roi_align(14, config.canonical_box)
+        self.mask_pool = PyramidRoIAlign(14, config.canonical_box)
         self.mask_predictor = MaskPredictor(inputs, config.mask_channels, classes)
 
     def forward(
@@ -238,8 +238,3 @@ def masks_in_boxes(masks: Tensor, boxes: Tensor, size: int) -> Tensor:
     index = torch.arange(len(boxes), device=boxes.device, dtype=boxes.dtype)
     rois = torch.cat([index[:, None], boxes], dim=1)
     return roi_align_op(masks[:, None].to(boxes.dtype), rois, size, aligned=True)[:, 0]
-
-
-def roi_align(size: int, canonical_box: int) -> MultiScaleRoIAlign:
-    """RoIAlign over the pyramid: a box of ``canonical_box`` pixels comes from P16, smaller ones from finer levels."""
-    return MultiScaleRoIAlign(list(LEVELS), size, sampling_ratio=2, canonical_scale=canonical_box, canonical_level=4)
