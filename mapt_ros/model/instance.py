@@ -90,6 +90,34 @@ class CrowdAwareRPN(RegionProposalNetwork):
         return labels, matched
 
 
+class Anchors(AnchorGenerator):
+    """torchvision's anchors in single precision whatever that of the features, made once for frames of one size.
+
+    Half precision knows places beyond 1024 to the pixel only.
+    """
+
+    _made: tuple[tuple, list[Tensor]] = ((), [])
+
+    def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
+        """Nx4 anchors an image; callers must leave them as they are."""
+        sizes = [tuple(f.shape[-2:]) for f in feature_maps]
+        key = (tuple(image_list.tensors.shape), tuple(image_list.image_sizes), *sizes, feature_maps[0].device)
+        if self._made[0] != key:
+            with torch.inference_mode(False):
+                single = [torch.empty((), device=f.device).expand(1, 1, *f.shape[-2:]) for f in feature_maps]
+                self._made = key, super().forward(image_list, single)
+        return self._made[1]
+
+
+class ProposalHead(RPNHead):
+    """torchvision's RPN head; scores and box deltas come out in single precision, as boxes must be."""
+
+    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """BxCxh'xw' levels -> objectness and box deltas of each."""
+        scores, deltas = super().forward(x)
+        return [s.float() for s in scores], [d.float() for d in deltas]
+
+
 class MaskPredictor(nn.Sequential):
     """Four separable 3x3 convolutions, x2 transposed convolution, 1x1 to one channel a class."""
 
@@ -116,10 +144,10 @@ class InstanceHead(nn.Module):
 
     def __init__(self, inputs: int, things: int, config: InstanceConfig, separable: bool = False):
         super().__init__()
-        anchors = AnchorGenerator(
+        anchors = Anchors(
             sizes=tuple((size,) for size in config.anchor_sizes), aspect_ratios=((0.5, 1.0, 2.0),) * len(LEVELS)
         )
-        rpn_head = RPNHead(inputs, anchors.num_anchors_per_location()[0])
+        rpn_head = ProposalHead(inputs, anchors.num_anchors_per_location()[0])
         if separable:
             rpn_head.conv = SeparableConv(inputs, inputs)
         self.rpn = CrowdAwareRPN(
@@ -210,7 +238,8 @@ class InstanceHead(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Class logits and box deltas of all proposals of the batch."""
         pooled = self.roi_heads.box_roi_pool(pyramid, boxes, sizes)
-        return self.roi_heads.box_predictor(self.roi_heads.box_head(pooled))
+        scores, deltas = self.roi_heads.box_predictor(self.roi_heads.box_head(pooled))
+        return scores.float(), deltas.float()
 
     def _mask_logits(
         self, pyramid: dict[str, Tensor], boxes: list[Tensor], labels: list[Tensor], sizes: list[tuple[int, int]]

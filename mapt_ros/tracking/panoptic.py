@@ -63,7 +63,7 @@ def fuse(semantic_logits: Tensor, detections: Detections, classes: ClassSet, con
     told = told.float().cpu().numpy()
     entered = np.flatnonzero(told[:, 4] >= config.score_threshold).tolist()
     for position, index in enumerate(entered):
-        area, mask_logits = paste(detections.mask_logits[index], told[index, :4].tolist(), height, width)
+        area, mask_logits = paste(detections.mask_logits[index].float(), told[index, :4].tolist(), height, width)
         if mask_logits.numel() == 0:
             continue
         mask = mask_logits > 0

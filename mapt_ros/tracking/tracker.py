@@ -12,6 +12,7 @@ from torch import Tensor
 from mapt_ros.data.labels import LABEL_DIVISOR
 from mapt_ros.errors import InputError, validated
 from mapt_ros.model.checkpoint import file_hash, find_weights, load_checkpoint
+from mapt_ros.model.inference import fold_batch_norm
 from mapt_ros.model.instance import Detections
 from mapt_ros.model.mapt import MAPT, FrameState, Prediction
 from mapt_ros.tracking.association import Match, associate, mask_overlap
@@ -21,6 +22,7 @@ from mapt_ros.tracking.memory import Observation, Track, update
 from mapt_ros.tracking.panoptic import Fusion, fuse, paint, regions
 
 _MAX_ASPECT = 32
+_PRECISIONS = {"fp32": None, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass
@@ -57,11 +59,24 @@ class PanopticTracker:
         model: in evaluation mode, on its device.
         settings: None takes the defaults; may be replaced between frames.
         weights_name, weights_hash: for the record.
+        precision: of the network's convolutions and matrix products, ``fp32``, ``fp16`` or ``bf16``. Boxes, scores,
+            fusion and association are in single precision always.
+
+    Raises:
+        InputError: a precision that is none, or one that the model's device does not have.
     """
 
     def __init__(
-        self, model: MAPT, settings: TrackerConfig | None = None, weights_name: str = "", weights_hash: str = ""
+        self,
+        model: MAPT,
+        settings: TrackerConfig | None = None,
+        weights_name: str = "",
+        weights_hash: str = "",
+        precision: str = "fp32",
     ):
+        if precision not in _PRECISIONS or (precision == "fp16" and model.device.type == "cpu"):
+            raise InputError(f"precision {precision!r}: expected fp32, bf16 or, on CUDA, fp16")
+        self.precision = precision
         self.model = model.eval()
         self.classes = model.config.classes
         self.settings = settings or TrackerConfig()
@@ -76,19 +91,21 @@ class PanopticTracker:
         *,
         device: str = "auto",
         config: str | Path | MaptConfig | None = None,
+        precision: str = "fp32",
         **settings,
     ) -> "PanopticTracker":
-        """A tracker from a checkpoint.
+        """A tracker from a checkpoint, its network prepared for running.
 
         Args:
             weights: the name of bundled (or cached) weights, or a ``.safetensors`` file.
             device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda`` or ``cuda:N``.
             config: a config (file, bundled name or object) that the weights must fit; its tracker section is used.
                 None takes both sections from the checkpoint's header.
+            precision: as the constructor takes it.
             **settings: single settings of ``TrackerConfig`` that override the rest.
 
         Raises:
-            InputError: weights missing, damaged or of another config; unknown device; a wrong setting.
+            InputError: weights missing, damaged or of another config; unknown device or precision; a wrong setting.
         """
         target = pick_device(device)
         path = find_weights(weights)
@@ -96,7 +113,7 @@ class PanopticTracker:
         model, header = load_checkpoint(path, wanted.model if wanted else None)
         base = wanted.tracker.model_dump() if wanted else header.tracker
         chosen = validated(TrackerConfig, base | settings, f"tracker settings for {path}")
-        return cls(model.to(target), chosen, path.stem, file_hash(path))
+        return cls(fold_batch_norm(model).to(target), chosen, path.stem, file_hash(path), precision)
 
     @property
     def device(self) -> torch.device:
@@ -154,9 +171,10 @@ class PanopticTracker:
     ) -> list[tuple[PanopticFrame, TrackerState]]:
         batch = self.model.prepare([torch.from_numpy(np.ascontiguousarray(image)) for image in images])
         settings = self.settings  # one and the same for the whole frame, whoever replaces them meanwhile
-        predictions = self.model(
-            batch, [state.previous for state in states], settings.use_propagated_features, settings.score_threshold
-        )
+        previous = [state.previous for state in states]
+        dtype = _PRECISIONS[self.precision]
+        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+            predictions = self.model(batch, previous, settings.use_propagated_features, settings.score_threshold)
         return [
             self.track(prediction, image.shape[:2], state, stamp_ns, settings)
             for prediction, image, state, stamp_ns in zip(predictions, images, states, stamps_ns)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.ops import deform_conv2d
 
-from mapt_ros.model.warp import deformed_taps
+from mapt_ros.model.warp import deformed_taps, weighted_taps
 
 
 @pytest.mark.parametrize("dilation", [1, 3, 12])
@@ -31,3 +31,14 @@ def test_half_precision_keeps_whole_coordinates():
     values = torch.rand(1, 1, 4, 300).half()
     centre = deformed_taps(values, torch.zeros(1, 18, 4, 300).half(), 1)[:, :, 4]
     torch.testing.assert_close(centre.float(), values.float(), atol=1e-3, rtol=0)
+
+
+def test_weighted_taps_are_the_weighted_sum_of_all_taps_beyond_the_borders_too():
+    torch.manual_seed(0)
+    values, weights = torch.rand(3, 11, 14), torch.rand(2, 9, 11, 14)
+    offsets = tuple(torch.randn(1, 18, 11, 14) * 6 for _ in range(2))
+    offsets[0][..., 0] = torch.randint(-20, 20, (18, 11)).float()  # whole cells, far outside as well
+    expected = sum(
+        (deformed_taps(values[None], o, dilation)[0] * w).sum(dim=1) for o, dilation, w in zip(offsets, (1, 6), weights)
+    )
+    torch.testing.assert_close(weighted_taps(values, offsets, (1, 6), weights), expected, atol=1e-4, rtol=0)

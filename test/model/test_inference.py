@@ -1,0 +1,33 @@
+"""A network prepared for running is the same function of the image."""
+
+import copy
+
+import pytest
+import torch
+
+from mapt_ros.model.inference import fold_batch_norm
+from mapt_ros.model.mapt import FrameState
+
+
+@torch.inference_mode()
+def test_folding_changes_nothing_but_the_last_digits(tiny_network):
+    for module in tiny_network.modules():  # statistics as training leaves them
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.3)
+            module.running_var.uniform_(0.5, 2)
+            module.weight.uniform_(0.5, 2)
+            module.bias.normal_(std=0.3)
+    folded = fold_batch_norm(copy.deepcopy(tiny_network))
+    batch = tiny_network.prepare([torch.randint(0, 256, (64, 96, 3), dtype=torch.uint8)])
+    state = FrameState(torch.randn(16, 16, 24), torch.rand(2, 16, 24))
+    wanted, got = (network(batch, [state])[0] for network in (tiny_network, folded))
+    scale = wanted.semantic_logits.abs().max().item()
+    torch.testing.assert_close(got.semantic_logits, wanted.semantic_logits, atol=1e-4 * scale, rtol=0)
+    torch.testing.assert_close(got.propagated_masks, wanted.propagated_masks, atol=1e-4, rtol=0)
+    torch.testing.assert_close(got.detections.boxes, wanted.detections.boxes, atol=1e-2, rtol=0)
+    torch.testing.assert_close(got.detections.embeddings, wanted.detections.embeddings, atol=1e-3, rtol=0)
+
+
+def test_a_network_in_training_is_not_folded(tiny_network):
+    with pytest.raises(ValueError, match="evaluation"):
+        fold_batch_norm(tiny_network.train())
