@@ -71,7 +71,7 @@ class CameraChannel:
         self._ground_trails = GroundTrails()
         self._subscriptions = []
         self._expected_s = time.monotonic()  # images are, since then
-        self._silence_told = False
+        self._silence_told = ""
 
         prefix = f"{self.name}/" if self.name else ""
         self.image_topic = node.resolve_topic_name(f"{prefix}image")
@@ -200,17 +200,20 @@ class CameraChannel:
         silent_s = self.statistics.silent_s()
         missing_s = time.monotonic() - self._expected_s if silent_s is None else silent_s
         if missing_s <= self.live.input_timeout_s:
-            if self._silence_told:
-                self._node.get_logger().info(f"{self.image_topic}: images come again")
-            self._silence_told = False
-        elif not self._silence_told:
-            self._silence_told = True
-            count = self.publisher_count()
-            who = f"{count} publisher{'' if count == 1 else 's'}"
-            if silent_s is None:
-                self._node.get_logger().info(f"{self.image_topic}: no images yet ({who})")
-            else:
-                self._node.get_logger().warning(f"{self.image_topic}: no images for {silent_s:.1f} s ({who})")
+            silence = ""
+        else:
+            silence = "none yet" if silent_s is None else "stopped"
+        if silence == self._silence_told:
+            return
+        count = self.publisher_count()
+        who = f"{count} publisher{'' if count == 1 else 's'}"
+        if silence == "stopped":
+            self._node.get_logger().warning(f"{self.image_topic}: no images for {silent_s:.1f} s ({who})")
+        elif silence:
+            self._node.get_logger().info(f"{self.image_topic}: no images yet ({who})")
+        elif self._silence_told == "stopped":
+            self._node.get_logger().info(f"{self.image_topic}: images come again")
+        self._silence_told = silence
 
     # In the worker's thread.
 

@@ -38,7 +38,7 @@ from mapt_ros.ros.parameters import (
 from mapt_ros.ros.worker import Worker, describe
 from mapt_ros.threads import share_cores
 
-_JOIN_S = 1.0  # how long the end of the process waits for a frame in the network
+_END_S = 1.5  # how long the end of the process waits for a frame in the network and for the middleware
 
 
 def load_tracker(weights: str, *, device: str, config: str | None, **tracker_settings):
@@ -332,7 +332,7 @@ class MaptNode(LifecycleNode):
         return "inactive" if self._tracker is not None else "unconfigured"
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, *, tracker_factory: Callable = load_tracker) -> int:
     """Runs the node until Ctrl-C or SIGTERM, which end the process with exit code 0.
 
     Returns:
@@ -340,6 +340,7 @@ def main(argv: list[str] | None = None) -> int:
 
     Args:
         argv: ROS arguments (``--ros-args ...``); None: those of the process.
+        tracker_factory: as for MaptNode.
     """
     share_cores()  # torch is imported when the node is configured
     stop = threading.Event()
@@ -348,7 +349,7 @@ def main(argv: list[str] | None = None) -> int:
     # rclpy's own handlers would end the context under the worker's feet.
     try:
         rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
-        node = MaptNode()
+        node = MaptNode(tracker_factory=tracker_factory)
     except Exception as error:  # noqa: BLE001 - rclpy reports bad arguments by half a dozen types
         print(f"mapt: {error if isinstance(error, InputError) else describe(error)}", file=sys.stderr)
         rclpy.try_shutdown()
@@ -371,12 +372,19 @@ def main(argv: list[str] | None = None) -> int:
     spinner.start()
     stop.wait()
     executor.create_task(stop.is_set)  # work of any kind ends its wait; being woken alone does not
-    spinner.join(_JOIN_S)
-    # Loading weights and a frame in the network cannot be interrupted: then everything is left as it is.
-    if not spinner.is_alive() and node.close(_JOIN_S):
+
+    def tidy_up() -> None:
+        spinner.join()
+        node.close()
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown()
+
+    # Loading weights and a frame in the network cannot be interrupted, and on a busy computer the middleware takes its
+    # time: what is not done then is left to the kernel.
+    tidy = threading.Thread(target=tidy_up, name="mapt-end", daemon=True)
+    tidy.start()
+    tidy.join(_END_S)
     # Unloading torch takes Python longer than all the rest, and there is nothing left to save.
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,10 +1,13 @@
-"""The node under `ros2 launch` on a full ROS installation: it comes up, answers a lifecycle service, and ends cleanly.
+"""The node under `ros2 launch` on a full ROS installation: it comes up, tracks a bag twice, resets, and ends cleanly.
 
-Runs under `colcon test`, `launch_test` and pytest; without launch_testing (ROS wheels from PyPI lack it) pytest skips it.
+Runs under `colcon test`, `launch_test` and pytest; without launch_testing (ROS wheels from PyPI lack it) pytest skips it,
+and test/ros/test_node_process.py makes the same checks on plain processes.
 """
 
 import os
+import tempfile
 import unittest
+from pathlib import Path
 
 import pytest
 
@@ -19,45 +22,46 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 import launch_testing
 import launch_testing.actions
 import launch_testing.asserts
-import rclpy
+import numpy as np
 from launch import LaunchDescription
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from lifecycle_msgs.msg import State
-from lifecycle_msgs.srv import GetState
 
+from mapt_ros.replay.bags import BagWriter
 from mapt_ros.resources import resource
+from mapt_ros.ros.rehearsal import rehearse
 
-PATIENCE_S = 60.0
+FRAMES = 5
+PATIENCE_S = 120.0
 
 
 @pytest.mark.launch_test
 def generate_test_description() -> LaunchDescription:
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml", delete=False) as parameters:
+        parameters.write("/**:\n  ros__parameters: {drop_policy: none}\n")
     node = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(resource("launch/mapt.launch.py"))),
-        # Weights are not what this test is about.
-        launch_arguments={"autostart": "false", "device": "cpu", "namespace": "car"}.items(),
+        launch_arguments={
+            "params_file": parameters.name,
+            "device": "cpu",
+            "namespace": "car",
+            "image_topic": "/camera/image",
+        }.items(),
     )
     return LaunchDescription([node, launch_testing.actions.ReadyToTest()])
 
 
 class TestNode(unittest.TestCase):
-    def test_waits_unconfigured_in_its_namespace(self):
-        context = rclpy.Context()
-        rclpy.init(context=context)
-        client = rclpy.create_node("client", context=context)
-        executor = rclpy.executors.SingleThreadedExecutor(context=context)
-        executor.add_node(client)
-        try:
-            service = client.create_client(GetState, "/car/mapt/get_state")
-            self.assertTrue(service.wait_for_service(PATIENCE_S), "no /car/mapt/get_state")
-            future = service.call_async(GetState.Request())
-            executor.spin_until_future_complete(future, PATIENCE_S)
-            self.assertEqual(future.result().current_state.id, State.PRIMARY_STATE_UNCONFIGURED)
-        finally:
-            executor.shutdown()
-            client.destroy_node()
-            rclpy.shutdown(context=context)
+    def test_tracks_a_bag_and_the_next_one_and_resets(self):
+        with tempfile.TemporaryDirectory() as folder:
+            bag = Path(folder) / "drive"
+            noise = np.random.default_rng(0)
+            with BagWriter(bag, topic="/camera/image") as writer:
+                for number in range(FRAMES):
+                    picture = noise.integers(0, 256, (48, 96, 3), dtype=np.uint8)
+                    writer.write_image(picture, 1_317_046_464 * 10**9 + number * 10**8)
+            result = rehearse(bag, node="/car/mapt", wait_s=PATIENCE_S)
+        self.assertEqual(result["frames"], [FRAMES] * 3)
 
 
 @launch_testing.post_shutdown_test()

@@ -31,7 +31,7 @@ from mapt_ros.tracking.config import TrackerConfig
 from mapt_ros.tracking.frame import Association, PanopticFrame, TrackedInstance, TrackState
 
 POISON = (255, 0, 255)  # an image whose first pixel is of this colour makes the stand-in tracker raise
-PATIENCE_S = 30.0  # how long a test waits for what must come; only a failing test waits that long
+PATIENCE_S = 120.0  # how long a test waits for what must come; only a failing test waits that long
 
 
 class StandInState:

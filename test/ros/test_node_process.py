@@ -20,9 +20,10 @@ from mapt_ros.replay.bags import BagWriter
 from mapt_ros.ros.participant import participant
 from mapt_ros.ros.player import play_bag
 from mapt_ros.ros.recorder import Recorder
+from mapt_ros.ros.rehearsal import rehearse
 
 STAMPS = [1_317_046_464 * 10**9 + i * 10**8 for i in range(6)]
-START_S = 120  # importing torch on a busy machine
+START_S = 300  # importing torch on a busy machine
 
 
 class NodeProcess:
@@ -59,7 +60,7 @@ class NodeProcess:
         return self.wait()
 
     def wait(self) -> int:
-        code = self.process.wait(30)
+        code = self.process.wait(120)
         self._reader.join(30)
         return code
 
@@ -122,6 +123,16 @@ def test_answers_over_dds_are_those_of_the_offline_tracker(start_node, bag, tiny
     # On a slow machine the player comes and goes later than a camera may.
     warnings = [line for line in node.output.splitlines() if "WARN" in line and "no images for" not in line]
     assert "Traceback" not in node.output and not warnings, node.output
+
+
+def test_node_tracks_a_bag_and_the_next_one_and_resets(start_node, bag, tiny_weights):
+    """What test/launch/test_node_launch.py checks under `ros2 launch`."""
+    node = start_node(f"weights:={tiny_weights}", "device:=cpu", "drop_policy:=none")
+    result = rehearse(bag, wait_s=START_S)
+    assert result["frames"] == [len(STAMPS)] * 3
+    assert result["tracks"][0] == result["tracks"][1] == result["tracks"][2] > 0
+    assert node.end(signal.SIGTERM) == 0
+    assert "Traceback" not in node.output
 
 
 def test_ctrl_c_ends_a_busy_node_without_a_traceback(start_node, tiny_weights):
