@@ -12,6 +12,7 @@ import numpy as np
 from mapt_ros.tracking.frame import PanopticFrame
 
 _LATENCIES_KEPT = 200  # about 20 s of a camera at 10 Hz
+_LONGEST_TEXT = 500  # what a message says of itself, its encoding for one, may be of any length
 _REPORTS_KEPT = 5  # rates are measured over so many; at a few frames a second, one report alone is coarse
 
 
@@ -95,7 +96,7 @@ class StreamStatistics:
     def fail(self, error: str) -> None:
         """Something went wrong that may or may not have cost an image."""
         with self._lock:
-            self._last_error = error
+            self._last_error = error[:_LONGEST_TEXT]
             self._errors += 1
 
     def reset(self, cause: str) -> None:
@@ -168,4 +169,5 @@ class CauseLog:
                 return
             self._logged[cause] = now
             more = self._quiet.pop(cause, 0)
+        text = text[:_LONGEST_TEXT]
         self._log(f"{text} ({more} more like it before)" if more else text)

@@ -96,3 +96,10 @@ def test_quiet_repetitions_are_counted_when_the_cause_is_logged_again():
     log._logged["step"] -= 3600
     log("step", "third")
     assert lines == ["first", "third (1 more like it before)"]
+
+
+def test_text_from_a_message_cannot_fill_the_log_or_the_diagnostics():
+    lines, statistics = [], StreamStatistics()
+    CauseLog(lines.append)("encoding", "/image: encoding " + "x" * 10**6)
+    statistics.fail("/image: encoding " + "x" * 10**6)
+    assert len(lines[0]) <= 1000 and len(statistics.report().last_error) <= 1000
