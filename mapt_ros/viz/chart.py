@@ -120,11 +120,11 @@ def _panel(chart: Chart) -> np.ndarray:
             _bars(canvas, axes, series, color, bars.index(series), len(bars))
         else:
             _curve(canvas, axes, series, color)
-    for x, text in chart.marks:
+    for number, (x, text) in enumerate(chart.marks):
         column = round(axes.column(x))
         cv2.line(canvas, (column, _TOP), (column, height - _BOTTOM), _INK, 1, cv2.LINE_AA)
         right = column < width / 2
-        _write(canvas, text, column + (4 if right else -4), _TOP + 12, align=0.0 if right else 1.0)
+        _write(canvas, text, column + (4 if right else -4), _TOP + 12 + 14 * number, align=0.0 if right else 1.0)
     _write(canvas, chart.title, _LEFT, 18, scale=0.5)
     _write(canvas, chart.y_label, 6, _TOP - 8)
     _legend(canvas, chart)

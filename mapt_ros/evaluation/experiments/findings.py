@@ -66,7 +66,13 @@ def motion_charts(rows: list[Row]) -> list[Chart]:
     groups = _by_association(rows)
     pats = tuple(
         Series(
-            name, tuple((row.scores["displacement"] or 0.0, drawn("PAT", row.scores["PAT"])) for row in group), "line"
+            name,
+            tuple(
+                (row.scores["displacement"], drawn("PAT", row.scores["PAT"]))
+                for row in group
+                if row.scores["displacement"] is not None
+            ),
+            "line",
         )
         for name, group in groups.items()
     )

@@ -95,9 +95,11 @@ def open_scenarios(folders: tuple[Path, ...], classes: ClassSet, limits: Limits,
         seed: of what is drawn.
 
     Raises:
-        InputError: a subfolder is no dataset, or cannot be written.
+        InputError: the folder is a dataset itself, a subfolder is none, or it cannot be written.
     """
     folder = _only(folders)
+    if _is_dataset(folder):
+        raise InputError(f"{folder}: is one dataset; expected a folder with one for each of {', '.join(SCENARIOS)}")
     for scenario in SCENARIOS:
         if not (folder / scenario).is_dir():
             _draw(folder / scenario, scenario, limits, SEED if seed is None else seed)
@@ -139,7 +141,7 @@ def _source(folder: Path, classes: ClassSet, limits: Limits) -> Source:
     dataset = open_dataset(folder, limits.split)
     known = frozenset(class_mapping(dataset.classes, classes).values())
     sequences = tuple(_first_frames(s, limits.frames) for s in dataset.sequences[: limits.sequences])
-    return Source(folder.name or str(folder), mapped(replace(dataset, sequences=sequences), classes), known)
+    return Source(folder.absolute().name, mapped(replace(dataset, sequences=sequences), classes), known)
 
 
 def _first_frames(sequence: Sequence, frames: int | None) -> Sequence:

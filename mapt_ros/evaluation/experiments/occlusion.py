@@ -16,7 +16,16 @@ def hidden_things(label_maps: Iterable[np.ndarray]) -> list[set[int]]:
     than half of what it has at some time before, and of what it has at some time after. A thing that drives away or
     leaves the image is not hidden, nor is one of which never more than 64 pixels are seen on both sides.
     """
+    return _hidden([_areas(labels) for labels in label_maps])
+
+
+def hidden_share(label_maps: Iterable[np.ndarray]) -> float:
+    """How occluded a sequence is: hidden things as a share of all, frame by frame; 0 without any thing."""
     areas = [_areas(labels) for labels in label_maps]
+    return sum(map(len, _hidden(areas))) / max(sum(map(len, areas)), 1)
+
+
+def _hidden(areas: list[dict[int, int]]) -> list[set[int]]:
     hidden: list[set[int]] = [set() for _ in areas]
     for label in {label for frame in areas for label in frame}:
         visible = np.array([frame.get(label, 0) for frame in areas])
@@ -26,14 +35,6 @@ def hidden_things(label_maps: Iterable[np.ndarray]) -> list[set[int]]:
         for i in np.flatnonzero((2 * visible < once) & (once >= _LEAST_AREA)).tolist():
             hidden[i].add(label)
     return hidden
-
-
-def hidden_share(label_maps: Iterable[np.ndarray]) -> float:
-    """How occluded a sequence is: hidden things as a share of all, frame by frame; 0 without any thing."""
-    maps = list(label_maps)
-    hidden = sum(map(len, hidden_things(maps)))
-    visible = sum(len(_areas(labels)) for labels in maps)
-    return hidden / max(visible, 1)
 
 
 def _areas(labels: np.ndarray) -> dict[int, int]:

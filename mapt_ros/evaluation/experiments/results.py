@@ -125,9 +125,11 @@ def _row(study: TrackingStudy, row: Row) -> dict[str, Any]:
 
 
 def _made_with(results: dict[str, Any]) -> str:
-    weights, data = results["weights"], results["data"]
-    parts = [
+    data = [
         f"{name}: {len(facts['sequences'])} sequences, {sum(facts['sequences'].values())} frames"
-        for name, facts in data.items()
+        for name, facts in results["data"].items()
     ]
-    return f"Weights {weights['name']} ({weights['hash']}); {'; '.join(parts)}."
+    weights = results.get("checkpoints") or {results["weights"]["name"]: results["weights"]["hash"]}
+    made_with = ", ".join(f"{name} ({hash_})" for name, hash_ in weights.items())
+    beginning = "Trained from" if "training" in results else "Weights"
+    return f"{beginning} {made_with}; {'; '.join(data)}."

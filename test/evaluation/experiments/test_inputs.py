@@ -54,6 +54,12 @@ def test_a_missing_scenario_is_drawn_and_the_others_are_taken_as_they_are(tmp_pa
     assert drawn.image_files[0].stat().st_mtime_ns == before
 
 
+def test_scenarios_are_not_drawn_into_a_dataset(street):
+    with pytest.raises(InputError, match="is one dataset; expected a folder with one for each of rapid-motion"):
+        inputs.open_scenarios((street,), KITTI_STEP, Limits(), None)
+    assert not (street / "crowd").exists()
+
+
 @pytest.mark.parametrize(
     ("opens", "count", "complaint"),
     [
