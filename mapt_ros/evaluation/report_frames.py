@@ -1,6 +1,7 @@
 """The worst frames of a report: pictures of prediction, ground truth and what differs, and what went wrong in words."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -20,6 +21,8 @@ from mapt_ros.evaluation.report_timeline import label_name
 from mapt_ros.evaluation.step_maps import SequencePair, read_map
 from mapt_ros.viz.label_maps import draw_labels, draw_wrong, wrong_class
 
+Pictures = Sequence[tuple[str, np.ndarray]]  # (caption, HxWx3 uint8 RGB)
+
 _NARROW, _WIDE = 640, 960  # pixels; pictures are scaled to lie between
 _LARGEST_SCALE = 32.0
 _QUALITY = 80  # of the JPEGs
@@ -38,7 +41,7 @@ class Scene:
 
 def lowest_pq_frame(
     pair: SequencePair, moment: Moment, void: int, colors: ClassSet, images: Path | None, min_area: int
-):
+) -> str:
     """A frame with a low PQ as HTML: prediction, ground truth, wrong classes, and the segments without a partner."""
     number, truth, predicted = pair.frames[moment.position]
     scene = _scene(pair.name, number, truth, predicted, void, images)
@@ -55,25 +58,23 @@ def lowest_pq_frame(
 
 
 def switching_frame(pair: SequencePair, moment: Moment, void: int, colors: ClassSet, images: Path | None) -> str:
-    """A frame with identity switches as HTML: the predictions before and now, ground truth, and who became whom."""
+    """A frame with identity switches as HTML: the prediction that last had the old id, the one now, ground truth."""
     number, truth, predicted = pair.frames[moment.position]
     scene = _scene(pair.name, number, truth, predicted, void, images)
     scale = _scale(scene.truth)
     pictures = [("prediction", draw_labels(scene.predicted, colors, scene.image, scale))]
-    if moment.position:
-        number_before, truth_before, predicted_before = pair.frames[moment.position - 1]
-        if predicted_before is not None:
-            before = _scene(pair.name, number_before, truth_before, predicted_before, void, images)
-            drawn = draw_labels(before.predicted, colors, before.image, _scale(before.truth))
-            pictures.insert(0, (f"prediction before, frame {number_before}", drawn))
+    number_before, truth_before, predicted_before = pair.frames[max(switch.last_seen for switch in moment.switches)]
+    before = _scene(pair.name, number_before, truth_before, predicted_before, void, images)
+    drawn = draw_labels(before.predicted, colors, before.image, _scale(before.truth))
+    pictures.insert(0, (f"prediction before, frame {number_before}", drawn))
     pictures.append(("ground truth", draw_labels(scene.truth, colors, scene.image, scale)))
     changes = [
-        f"{label_name(label, colors)}: {before % LABEL_DIVISOR} → {now % LABEL_DIVISOR}"
-        for label, before, now in moment.switches
+        f"{label_name(switch.label, colors)}: {switch.before % LABEL_DIVISOR} → {switch.now % LABEL_DIVISOR}"
+        for switch in moment.switches
     ]
     where = f"{pair.name}, frame {number}"
     title = f"{where}: {len(changes)} identity switch{'es' * (len(changes) != 1)}"
-    facts = [("ids that carried it before and now", _some(changes))]
+    facts = [("carried before and now by", _some(changes))]
     return _article(title, where, pictures, facts, scene.no_image)
 
 
@@ -144,7 +145,7 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + more
 
 
-def _article(title: str, where: str, pictures, facts: list[tuple[str, str]], no_image: str) -> str:
+def _article(title: str, where: str, pictures: Pictures, facts: list[tuple[str, str]], no_image: str) -> str:
     """``title`` may hold links; the rest is escaped here."""
     title = title.replace(where, escape(where), 1)
     figures = "".join(

@@ -33,6 +33,16 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Switch:
+    """An identity switch: the thing's label, the predicted label before, last seen at that position, and the one now."""
+
+    label: int
+    before: int
+    now: int
+    last_seen: int
+
+
+@dataclass(frozen=True)
 class Moment:
     """One frame worth a look.
 
@@ -40,13 +50,13 @@ class Moment:
         position: in the sequence.
         badness: what it was chosen by; more is worse.
         pq: of the frame alone, None if it has nothing to measure.
-        switches: (true label, label before, label now) of each identity switch.
+        switches: in this frame.
     """
 
     position: int
     badness: tuple[float, ...]
     pq: float | None
-    switches: tuple[tuple[int, int, int], ...]
+    switches: tuple[Switch, ...]
 
 
 class Worst:
@@ -134,7 +144,10 @@ class SequenceStory:
             self.course.add(position, pq)
         if not predicted:
             return
-        switches = tuple((label, before, things.carried[label]) for label, before in sorted(things.switched.items()))
+        switches = tuple(
+            Switch(label, before, things.carried[label], self._last_seen(label))
+            for label, before in sorted(things.switched.items())
+        )
         if pq is not None:
             self.lowest_pq.add(Moment(position, (1 - pq, len(switches)), pq, switches))
         if switches:
@@ -143,6 +156,10 @@ class SequenceStory:
     @property
     def switches(self) -> int:
         return sum(run.switch_from is not None for runs in self.tracks.values() for run in runs)
+
+    def _last_seen(self, label: int) -> int:
+        """Where a thing that has just switched was carried by the label before."""
+        return next(run.last for run in reversed(self.tracks[label][:-1]) if run.carried != MISSED)
 
     def _follow(self, label: int, position: int, things: ThingMatches) -> None:
         carried, runs = things.carried.get(label, MISSED), self.tracks.setdefault(label, [])

@@ -82,9 +82,10 @@ z-index:1;filter:drop-shadow(0 0 1px var(--card))}
 dl.terms{display:grid;grid-template-columns:max-content 1fr;gap:.35rem 1rem;margin:.6rem 0}
 dl.terms dt{font-weight:600}
 dl.terms dd{margin:0;max-width:72ch}
-:target{scroll-margin-top:1rem;outline:2px solid var(--link);outline-offset:4px;border-radius:.2rem}
+dt:target{color:var(--link);scroll-margin-top:1rem}
 @media(max-width:40rem){dl.terms{grid-template-columns:1fr;gap:0}dl.terms dd{margin-bottom:.6rem}
-th:first-child{max-width:7.5rem}.frame{padding:.6rem}.bar div,.bar svg{min-width:var(--w,11rem)}}
+th:first-child{max-width:7.5rem}.scores{grid-template-columns:repeat(auto-fill,minmax(5.3rem,1fr))}
+.scores dt{overflow:hidden;text-overflow:ellipsis}.scores div{padding:.35rem .5rem}.scores dd{font-size:1.2rem}.frame{padding:.6rem}.bar div,.bar svg{min-width:var(--w,11rem)}}
 @media print{.scroll{max-height:none;overflow:visible}body{background:#fff}}
 """
 

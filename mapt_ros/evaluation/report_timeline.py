@@ -70,7 +70,7 @@ def timeline(story: SequenceStory, numbers: Sequence[int], qualities: dict[int, 
     head += "<th scope=col><a href='#IDS'>IDS</a></th><th scope=col><a href='#TQ'>TQ</a></th>"
     return (
         f"<div class='scroll timeline' style='--w:{width}'><table>"
-        f"<thead><tr><th scope=col>ground truth</th><th class=bar>{_axis(numbers)}</th>{head if labels else ''}</tr>"
+        f"<thead><tr><th scope=col>thing</th><th class=bar>{_axis(numbers)}</th>{head if labels else ''}</tr>"
         f"{_course(story)}</thead><tbody>{''.join(rows)}</tbody></table></div>{note}"
     )
 
@@ -155,7 +155,7 @@ def _course(story: SequenceStory) -> str:
     mean = sum(value for _, value in points) / len(points)
     mean_cell = f"<th colspan=3 class=soft>mean {100 * mean:.0f}</th>" if story.tracks else ""
     return (
-        "<tr class=course><th scope=row title='of each frame alone'>frame's PQ</th><th class=bar>"
+        "<tr class=course><th scope=row title='of each frame alone'>PQ</th><th class=bar>"
         f"<svg viewBox='0 0 {story.frames} 100' preserveAspectRatio=none role=img aria-label='PQ of each frame, 0 to 100,"
         f" mean {100 * mean:.0f}'><path d='{path}'/></svg></th>{mean_cell}</tr>"
     )

@@ -134,7 +134,7 @@ def test_the_worst_frame_is_shown_first_with_what_went_wrong(folders, tmp_path):
     assert "missed: car 1" in text
     assert f"{ODD}, frame 3: 1 identity switch" in text
     assert "car 1: 5 → 6" in text
-    assert "prediction before, frame 2" in text
+    assert "prediction before, frame 1" in text  # in frame 2 it was missed
     assert "no image found" not in text
     assert len(page.pictures) == 9
     assert all(picture.shape == (427, 640, 3) for picture in page.pictures)

@@ -7,7 +7,7 @@ import pytest
 
 from mapt_ros.data.labels import LABEL_DIVISOR
 from mapt_ros.evaluation.evaluate import Evaluator
-from mapt_ros.evaluation.report_story import APART, MISSED, Course, Moment, SequenceStory, Worst, worst_of
+from mapt_ros.evaluation.report_story import APART, MISSED, Course, Moment, SequenceStory, Switch, Worst, worst_of
 
 ROAD, CAR, VOID = 0, 3 * LABEL_DIVISOR, -1
 HERE = CAR + 1
@@ -39,6 +39,7 @@ def test_runs_tell_who_carried_a_thing_when_it_was_missed_and_where_it_switched(
     ]
     assert list(story.tracks) == [HERE]
     assert story.switches == 1
+    assert [moment.switches for moment in story.most_switches.kept] == [(Switch(HERE, CAR + 5, CAR + 6, 1),)]
 
 
 @pytest.mark.parametrize("seed", range(4))
