@@ -1,5 +1,6 @@
 """The training loop: from a recipe to weights, in one process or many, resumable at every checkpoint."""
 
+import copy
 import math
 import signal
 import threading
@@ -21,6 +22,7 @@ from mapt_ros.model.mapt import MAPT
 from mapt_ros.replay.files import write_beside, writing
 from mapt_ros.tracking.config import load_config
 from mapt_ros.training import checkpoints
+from mapt_ros.training.biases import fit_biases
 from mapt_ros.training.curves import CurveFile, plot_curves, read_curves
 from mapt_ros.training.distributed import Processes
 from mapt_ros.training.interval import motion_reach
@@ -145,7 +147,7 @@ class Trainer:
                     if stopped:
                         break
             if not stopped:
-                self._save()
+                self._save(final=True)
                 if first and self.recipe.preview_steps:
                     self._preview()
         finally:
@@ -224,8 +226,12 @@ class Trainer:
             f"step {self.step}: {what} is not finite ({values}); batch {', '.join(names)}; the last checkpoint is kept"
         )
 
-    def _save(self) -> None:
-        """A checkpoint, weights to use, and the plot; a full disk costs this checkpoint, not the run."""
+    def _save(self, final: bool = False) -> None:
+        """A checkpoint, weights to use, and the plot; a full disk costs this checkpoint, not the run.
+
+        Args:
+            final: the weights to use get the biases that the recipe asks for; the checkpoint stays as trained.
+        """
         tensors, rest = checkpoints.random_state()
         states = self.processes.gather((tensors, rest))
         if not self.processes.first:
@@ -245,7 +251,7 @@ class Trainer:
             checkpoints.save(self.out / "checkpoints", self.step, state, rest)
             save_checkpoint(
                 self.out / "weights.safetensors",
-                self._best(),
+                self._finished() if final else self._best(),
                 tracker=self.config.tracker.model_dump(),
                 facts=self._facts(),
                 half=True,
@@ -339,6 +345,15 @@ class Trainer:
     def _best(self) -> MAPT:
         """The network to use: the averaged one where there is one."""
         return self.average.module if self.average is not None else self.model
+
+    def _finished(self) -> MAPT:
+        """A copy of the network to use, its class biases fitted to training frames if the recipe says so."""
+        network = copy.deepcopy(self._best())
+        if self.recipe.bias_frames:
+            biases = fit_biases(network, self.datasets, self.recipe.bias_frames)
+            with torch.no_grad():
+                network.semantic.classifier.bias += biases.to(network.device)
+        return network
 
     def _preview(self) -> None:
         try:

@@ -86,6 +86,7 @@ class Recipe(_Section):
         "trained", description="Statistics of each process's batch, of all processes' (CUDA only), or those it has."
     )
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="Of the forward pass; CUDA only.")
+    bias_frames: int = Field(0, ge=0, description="Training frames to fit the class biases to at the end; 0 = not.")
     weight_average: float = Field(0.0, ge=0, lt=1, description="Decay of the moving average; 0 = none.")
     checkpoint_minutes: float = Field(5.0, gt=0)
     preview_steps: int = Field(500, ge=0, description="Steps between pictures of what the network sees; 0 = none.")

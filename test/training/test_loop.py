@@ -152,3 +152,11 @@ def test_what_does_not_fit_is_one_line_before_the_first_step(recipe_file, tmp_pa
     with pytest.raises(InputError, match=complaint):
         train(options(recipe_file(**changed), tmp_path / "run"))
     assert not (tmp_path / "run" / "curves.csv").exists()
+
+
+def test_the_weights_to_use_get_fitted_biases_and_the_checkpoint_does_not(run):
+    out = run(bias_frames=3, weight_average=0.0)
+    trained = checkpoints.load_latest(out / "checkpoints")[0].part("model")
+    used = load_checkpoint(out / "weights.safetensors")[0].state_dict()
+    halves = {name: value.half().float() for name, value in trained.items() if value.is_floating_point()}
+    assert [name for name in halves if not torch.equal(halves[name], used[name])] == ["semantic.classifier.bias"]
