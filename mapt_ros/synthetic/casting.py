@@ -7,6 +7,7 @@ from mapt_ros.synthetic.cars import car
 from mapt_ros.synthetic.scenarios import Scenario
 
 _ODD_ONE = 0.1  # share of cars and people that differ where all others are alike
+_BICYCLES = 0.65  # share of bicycles among parked cycles
 
 
 class Casting:
@@ -17,10 +18,12 @@ class Casting:
         self._car_seed, self._person_seed = (int(seed) for seed in random.integers(1 << 31, size=2))
 
     def vehicle(self, role: str):
-        """A vehicle for a role: "parked", "moving" or "rider"."""
+        """A vehicle for a role: "parked", "cycle" (a parked one), "moving" or "rider"."""
         scenario = self._scenario
+        if role == "cycle":
+            return (cycles.bicycle if self._random.random() < _BICYCLES else cycles.motorcycle)(self._random)
         heavy, rider = {
-            "parked": (0.25 * scenario.heavy, 0.0),
+            "parked": (0.35 * scenario.heavy, 0.0),
             "moving": (scenario.heavy, 0.5 * scenario.riders),
             "rider": (0.0, 1.0),
         }[role]
@@ -28,7 +31,7 @@ class Casting:
         if chance < rider:
             return cycles.rider(self._random)
         if chance < rider + heavy:
-            bus = role == "moving" and self._random.random() < 0.35
+            bus = role == "moving" and self._random.random() < 0.45
             return heavy_vehicles.bus(self._random) if bus else heavy_vehicles.truck(self._random)
         return car(self._alike(self._car_seed))
 

@@ -14,6 +14,7 @@ from mapt_ros.synthetic.scenarios import Scenario
 LENGTH, WIDTH = 4.4, 1.9  # metres, with the camera in the vehicle's middle
 FIRST_START = 12.0  # metres of road behind the vehicle at least
 _BRAKING_PITCH = 0.005  # radians for every m/s^2
+_TO_LIGHTS = 0.6  # share of drives that pass traffic lights where there are any
 _SIDE_REACH = 44.0  # metres that one may go into a side road
 
 
@@ -46,11 +47,15 @@ def plan_ego(random: np.random.Generator, scenario: Scenario, town: Town, desire
     straight = lane_path(town.main, town.main.lane_offset(lane), 0, town.main.length)
     room = town.main.length - 75 - desired * duration
     reachable = [j for j in town.junctions if j.along < max(room, FIRST_START) + 40]
+    lit = [j for j in reachable if j.lights]
     turns, stops = random.random(2) < (scenario.turns, scenario.stops)
     if not reachable or not (turns or stops):
         start = random.uniform(FIRST_START, max(room, FIRST_START + 1))
+        if lit and random.random() < _TO_LIGHTS:
+            near = lit[random.integers(len(lit))].along - random.uniform(12, 30)
+            start = float(np.clip(near, FIRST_START, max(room, FIRST_START)))
         return Plan(straight, start, desired, desired * random.uniform(0.6, 1.0), (), None, "ahead")
-    junction = reachable[random.integers(len(reachable))]
+    junction = (lit or reachable)[random.integers(len(lit or reachable))]
     sides = [arm for arm in ("left", "right") if has_arm(junction, arm)]
     goal = str(random.choice(sides)) if turns and duration * 6 < _SIDE_REACH else "ahead"
     path = straight if goal == "ahead" else through(town, junction, "behind", goal, lane)

@@ -18,15 +18,19 @@ class Scenario:
         lights: chance that a junction has traffic lights.
         parking: chance of a parking strip on a side of a road.
         parked: share of a parking strip that is taken.
+        rows: vehicles that are parked behind each other, on average.
+        cycles: racks with parked bicycles and motorcycles on the sidewalks, for every 10 m of road.
         speeds: the ego vehicle's desired speed in m/s.
         stops: chance that the ego vehicle stops on its way (a light, people who cross).
         turns: chance that the ego vehicle turns off at the first junction it comes to.
+        beyond: metres past the ego vehicle's last place in which there still is anybody.
         leaders: vehicles in front of the ego vehicle in its lane.
         oncoming: metres between oncoming vehicles.
         crossing: vehicles tried for each junction.
         heavy: share of trucks and buses among moving vehicles.
-        riders: share of riders among moving vehicles.
+        riders: riders at the edges of the road, for every 10 m of road.
         walkers: people walking along the sidewalks, for every 10 m of road.
+        behind: how much seldomer they take a sidewalk behind a parking strip.
         crossers: people crossing the road, for every 10 m of road.
         groups: standing groups, for every 10 m of road.
         walking: speed of people in m/s.
@@ -37,20 +41,24 @@ class Scenario:
     straights: tuple[float, float] = (8.0, 30.0)
     bends: tuple[float, float] = (45.0, 95.0)
     radii: tuple[float, float] = (14.0, 26.0)
-    junctions: float = 0.6
-    lights: float = 0.5
-    parking: float = 0.6
-    parked: tuple[float, float] = (0.15, 0.7)
-    speeds: tuple[float, float] = (4.0, 10.0)
+    junctions: float = 0.75
+    lights: float = 0.7
+    parking: float = 0.65
+    parked: tuple[float, float] = (0.5, 0.85)
+    rows: float = 1.2
+    cycles: float = 0.3
+    speeds: tuple[float, float] = (4.0, 9.0)
     stops: float = 0.3
     turns: float = 0.2
+    beyond: float = 14.0
     leaders: tuple[int, int] = (0, 1)
-    oncoming: tuple[float, float] = (15.0, 50.0)
-    crossing: int = 3
-    heavy: float = 0.12
-    riders: float = 0.12
-    walkers: float = 1.2
-    crossers: float = 0.4
+    oncoming: tuple[float, float] = (10.0, 36.0)
+    crossing: int = 5
+    heavy: float = 0.22
+    riders: float = 0.3
+    walkers: float = 2.8
+    behind: float = 0.1
+    crossers: float = 1.4
     groups: float = 0.12
     walking: tuple[float, float] = (0.8, 1.8)
     alike: bool = False
@@ -78,20 +86,25 @@ _SETTINGS = {
         _MIXED,
         parking=1.0,
         parked=(0.7, 0.95),
+        rows=5.0,
+        beyond=22.0,
         speeds=(5.0, 10.0),
         oncoming=(8.0, 20.0),
         heavy=0.3,
         walkers=1.6,
+        behind=1.0,
         crossers=0.7,
     ),
     "lookalikes": replace(
         _MIXED,
         parking=0.9,
         parked=(0.5, 0.9),
+        rows=4.0,
         leaders=(1, 3),
         oncoming=(9.0, 20.0),
         heavy=0.05,
         walkers=3.2,
+        behind=1.0,
         crossers=0.7,
         groups=0.3,
         alike=True,
@@ -103,6 +116,7 @@ _SETTINGS = {
         speeds=(2.0, 6.0),
         stops=0.6,
         walkers=14.0,
+        behind=1.0,
         crossers=4.0,
         groups=2.5,
     ),

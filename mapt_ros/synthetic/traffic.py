@@ -8,14 +8,15 @@ import numpy as np
 from mapt_ros.synthetic import ego
 from mapt_ros.synthetic.clearance import Clearance, body_circles
 from mapt_ros.synthetic.driving import Stop, drive
+from mapt_ros.synthetic.layout import KERB
 from mapt_ros.synthetic.motion import Motion, driven, standing
 from mapt_ros.synthetic.paths import ARMS, Path, has_arm, lane_path, lane_to, stop_distance, through
 from mapt_ros.synthetic.road import Junction, Road, Town
 from mapt_ros.synthetic.scenarios import Scenario
 
-_AHEAD = 22.0  # metres in front of the ego vehicle's last place in which vehicles are put
-_ASIDE = 30.0  # metres along side roads
+_ASIDE = 12.0  # metres along side roads
 _MARGIN = 0.2  # metres between vehicles
+_WIDE = 2.8  # metres of sidewalk on which cycles stand across it
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class Traffic:
         scenario, town: what is wanted and where.
         times: T seconds of the simulation, of which ``frame_times`` (F) are seen.
         clearance: the ground taken so far.
-        draw: gives a new body for one of "car", "moving" (a car, truck, bus or rider), "rider".
+        draw: gives a new body for one of "parked", "cycle" (a parked one), "moving" (a car, truck, bus or rider),
+            "rider".
         movers: all that have been placed.
     """
 
@@ -102,13 +104,13 @@ class Traffic:
             share = self.random.uniform(*self.scenario.parked)
             along = start
             while along < end:
-                for _ in range(int(self.random.geometric(0.25))):
+                for _ in range(int(self.random.geometric(1 / self.scenario.rows))):
                     body = self.draw("parked")
                     middle = along + body.length / 2
                     if middle < end and all(abs(middle - at) > reach + body.length / 2 for at, reach in gaps):
                         self._park(road, body, side, middle, width)
                     along += body.length + self.random.uniform(0.7, 1.6)
-                along += self.random.exponential(20 * (1 - share) / max(share, 0.05) * 0.9)
+                along += 5 * self.scenario.rows * (1 - share) / max(share, 0.05) * self.random.uniform(0.3, 1.7)
 
     def _park(self, road: Road, body: object, side: int, along: float, width: float) -> None:
         lateral = side * (road.half_width(side) - width / 2 + self.random.normal(0, 0.08))
@@ -118,6 +120,22 @@ class Traffic:
         against = (side > 0) == (self.random.random() < 0.85)
         motion = standing((x, y), yaw + np.pi * against + self.random.normal(0, 0.015), len(self.frame_times))
         self._place(body, motion, still=True)
+
+    def racks(self, road: Road, gaps: list[tuple[float, float]], start: float, end: float) -> None:
+        """Parked bicycles and motorcycles on a road's sidewalks, side by side by the kerb or along the houses."""
+        for _ in range(int(self.random.poisson(self.scenario.cycles * (end - start) / 10))):
+            side = int(self.random.choice([1, -1]))
+            across = road.sidewalk[0 if side > 0 else 1] > _WIDE
+            along = self.random.uniform(start, end)
+            if any(abs(along - at) < reach + 3 for at, reach in gaps):
+                continue
+            for _ in range(int(self.random.integers(1, 6 if across else 3))):
+                body = self.draw("cycle")
+                lateral = road.half_width(side) + 0.3 + body.length / 2 if across else road.frontage(side) - 0.4
+                x, y, yaw = (float(v) for v in road.at(along, side * lateral))
+                yaw += self.random.choice([0.5, -0.5] if across else [0.0, 1.0]) * np.pi + self.random.normal(0, 0.1)
+                self._place(body, standing((x, y), yaw, len(self.frame_times), KERB), margin=0.0, still=True)
+                along += 0.75 if across else 2.1
 
     def lane(self, path: Path, start: float, end: float, speed: float, stops: tuple[Stop, ...] = ()) -> None:
         """A row of vehicles that drive along a lane, the first of them at ``end`` metres along it."""
@@ -205,7 +223,7 @@ def populate(traffic: Traffic, plan: ego.Plan, duration: float) -> Motion:
     motion = traffic.ego_and_leaders(plan)
     first = station(main, motion.places[0])
     last = station(main, motion.places[-1])
-    reach = last + _AHEAD
+    reach = last + scenario.beyond
     gaps = [(j.along, stop_distance(town, j, "behind") + 2) for j in town.junctions]
     traffic.parked(main, gaps, max(first - 8, 0), reach)
     near = [j for j in town.junctions if first - 5 < j.along < reach]
@@ -214,6 +232,7 @@ def populate(traffic: Traffic, plan: ego.Plan, duration: float) -> Motion:
         away = stop_distance(town, junction, "left") + 2
         start, end = middle - _ASIDE * junction.right, middle + _ASIDE * junction.left
         traffic.parked(junction.road, [(middle, away)], start, end)
+    traffic.racks(main, gaps, first, reach)
     for lane in range(1, main.lanes + 1):
         path = lane_path(main, main.lane_offset(-lane), main.length, 0)
         stops = ()

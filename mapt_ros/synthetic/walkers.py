@@ -16,8 +16,7 @@ RADIUS = 0.28  # metres of ground that a person takes
 _FURNITURE = 0.75  # metres beside the kerb where poles and trees stand
 _WALL = 0.45  # metres that people keep from walls and fences
 _TRIES = 4
-_AHEAD = 15.0  # metres in front of the ego vehicle's last place in which people are put
-_ASIDE = 16.0  # metres along side roads
+_ASIDE = 8.0  # metres along side roads
 
 
 @dataclass
@@ -45,8 +44,8 @@ class Walkers:
         """People who walk along a road, alone or side by side."""
         for _ in range(count):
             side = self._side(road)
-            if side is None:
-                return
+            if not side:
+                continue
             for _ in range(_TRIES):
                 speed, way = self._speed(), self.random.choice([-1, 1])
                 lateral, along = self._sidewalk(road, side), self.random.uniform(start, end)
@@ -90,8 +89,8 @@ class Walkers:
         """Groups that stand on the sidewalk, turned towards each other."""
         for _ in range(count):
             side = self._side(road)
-            if side is None:
-                return
+            if not side:
+                continue
             along, lateral = self.random.uniform(start, end), self._sidewalk(road, side)
             size = int(self.random.integers(1, 6))
             first = self.random.uniform(0, 2 * np.pi)
@@ -123,10 +122,12 @@ class Walkers:
     def _speed(self) -> float:
         return float(self.random.uniform(*self.scenario.walking))
 
-    def _side(self, road: Road) -> int | None:
-        """A side with a sidewalk."""
-        sides = [side for side in (1, -1) if road.sidewalk[0 if side > 0 else 1] > _WALL + 0.5]
-        return int(self.random.choice(sides)) if sides else None
+    def _side(self, road: Road) -> int:
+        """Left (1) or right (-1), or 0 where nobody walks there: few do behind parked cars, none without a sidewalk."""
+        side = int(self.random.choice([1, -1]))
+        index = 0 if side > 0 else 1
+        wanted = not road.parking[index] or self.random.random() < self.scenario.behind
+        return side if wanted and road.sidewalk[index] > _WALL + 0.5 else 0
 
     def _sidewalk(self, road: Road, side: int) -> float:
         """A lateral offset on a sidewalk, away from its edges."""
@@ -143,9 +144,9 @@ def stroll(walkers: Walkers, ego_motion: Motion) -> None:
     random, scenario, town = walkers.random, walkers.scenario, walkers.town
     busy = random.uniform(0.6, 1.4)
     first, last = (station(town.main, ego_motion.places[i]) for i in (0, -1))
-    stretches = [(town.main, first + 3, last + _AHEAD)]
+    stretches = [(town.main, first + 3, last + scenario.beyond)]
     for junction in town.junctions:
-        if first < junction.along < last + _AHEAD:
+        if first < junction.along < last + scenario.beyond:
             middle = junction.road.length / 2
             stretches.append(
                 (junction.road, middle - _ASIDE * junction.right, middle + _ASIDE * junction.left),
