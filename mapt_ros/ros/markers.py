@@ -12,6 +12,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from mapt_ros.data.labels import ClassSet
 from mapt_ros.tracking.frame import PanopticFrame, TrackedInstance, TrackState
+from mapt_ros.viz.overlay import track_color
 
 MAX_DISTANCE = 200.0  # metres; nearer to the horizon a pixel spans tens of metres
 _STEP_S = 0.1  # the time over which a velocity in pixels is carried onto the ground
@@ -116,7 +117,8 @@ def track_markers(
             continue
         alpha = _LOST_ALPHA if instance.state is TrackState.LOST else 0.8
         info = classes.by_id[instance.class_id]
-        color = ColorRGBA(r=info.color[0] / 255, g=info.color[1] / 255, b=info.color[2] / 255, a=alpha)
+        red, green, blue = (value / 255 for value in track_color(instance.track_id))  # as in the overlay
+        color = ColorRGBA(r=red, g=green, b=blue, a=alpha)
 
         body = _marker(header, "box", instance, Marker.CUBE, color)
         body.pose.position = _point(foot - camera.down * height / 2)

@@ -25,6 +25,7 @@ from mapt_ros.msg import ClassMap
 from mapt_ros.ros.channel import CameraChannel
 from mapt_ros.ros.conversions import encode_classes
 from mapt_ros.ros.diagnostics import node_status, stream_status
+from mapt_ros.ros.faults import free_memory
 from mapt_ros.ros.inbox import Inbox
 from mapt_ros.ros.parameters import (
     LIVE_SETTINGS,
@@ -118,8 +119,9 @@ class MaptNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Gives the weights and the publishers back."""
+        """Gives the weights, the publishers and the GPU memory back."""
         self._release()
+        free_memory()
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
