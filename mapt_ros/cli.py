@@ -125,18 +125,29 @@ def bench(
     config: Annotated[str, typer.Option(help="A bundled config's name, or a YAML file.")] = "compact",
     size: Annotated[str, typer.Option(help="Image size, HEIGHTxWIDTH.")] = "375x1242",
     device: Device = "auto",
-    instances: Annotated[int, typer.Option(min=1, help="Detections and tracks in the frame.")] = 20,
-    as_json: Json = False,
+    instances: Annotated[int, typer.Option(min=1, help="Detections and tracks of every camera.")] = 20,
+    cameras: Annotated[int, typer.Option(min=1, help="Images in one batch.")] = 1,
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or, on CUDA, fp16.")] = "fp32",
+    repeats: Annotated[int, typer.Option(min=1, help="Measured frames.")] = 5,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the result as JSON.")] = None,
 ) -> None:
-    """Parameters, GMACs and milliseconds of each part of the network."""
+    """Time, GMACs and memory traffic of every stage of a frame, beside torchvision's Mask R-CNN in the same run."""
     from mapt_ros.evaluation.bench import bench as run_bench
     from mapt_ros.evaluation.bench import table
+    from mapt_ros.replay.files import write_beside
 
-    result = run_bench(config, size=size, device=device, instances=instances)
-    if as_json:
-        _report(result, as_json)
-    else:
-        print(table(result))
+    result = run_bench(
+        config,
+        size=size,
+        device=device,
+        instances=instances,
+        cameras=cameras,
+        precision=precision,
+        repeats=repeats,
+    )
+    print(table(result))
+    if json_file is not None:
+        write_beside(json_file, (json.dumps(result, indent=1) + "\n").encode())
 
 
 @app.command()

@@ -1,145 +1,235 @@
-"""What each part of the network costs: parameters, multiply-accumulates, milliseconds."""
+"""What a frame costs, stage by stage, beside torchvision's Mask R-CNN with the same backbone in the same run."""
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from math import ceil, sqrt
 
 import numpy as np
 import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor
 from tqdm import tqdm
 
 from mapt_ros.errors import InputError
+from mapt_ros.evaluation.costs import (
+    StageCounter,
+    StageTimer,
+    count_macs,
+    device_name,
+    machine_limits,
+    milliseconds,
+    peak_megabytes,
+)
+from mapt_ros.evaluation.mask_rcnn import MaskRCNNReference
+from mapt_ros.model.clock import STAGES
 from mapt_ros.model.config import ModelConfig
+from mapt_ros.model.inference import fold_batch_norm
+from mapt_ros.model.instance import Detections
 from mapt_ros.model.mapt import MAPT
-from mapt_ros.tracking.config import load_config
-from mapt_ros.tracking.tracker import pick_device
+from mapt_ros.tracking.config import TrackerConfig, load_config
+from mapt_ros.tracking.tracker import PRECISIONS, PanopticTracker, pick_device
+
+__all__ = ["bench", "count_macs", "device_name", "milliseconds", "table", "tracker_that_sees"]
+
+_PARTS = {"backbone": "backbone", "FPN": "fpn", "semantic": "semantic", "instance": "instance"}
+_PARTS |= {"motion": "motion", "appearance": "appearance"}
 
 
 @dataclass(frozen=True)
 class StageCost:
-    """Cost of one stage for one frame: parameters, GMACs, and the median and 95th percentile of its time."""
+    """Cost of one stage of a frame (of all cameras together).
+
+    Attributes:
+        parameters: of the network's part that runs in it.
+        gmacs: multiply-accumulates, sampling included.
+        mbytes: what its operations read and write, each by itself and those that work element by element left out.
+        ms_p50, ms_p95: median and 95th percentile of its time.
+        cpu_ms_p50: median time of all CPU threads in it.
+        floor_ms: the least time that the machine needs for so many GMACs and bytes.
+        of_limit: floor over median; 1 where nothing is lost.
+    """
 
     parameters: int
     gmacs: float
+    mbytes: float
     ms_p50: float
     ms_p95: float
+    cpu_ms_p50: float
+    floor_ms: float
+    of_limit: float
 
 
-def bench(config: str, *, size: str = "375x1242", device: str = "auto", instances: int = 20, repeats: int = 5) -> dict:
-    """Costs of every stage on one frame, with random weights (they do not change the cost).
+def bench(
+    config: str,
+    *,
+    size: str = "375x1242",
+    device: str = "auto",
+    instances: int = 20,
+    cameras: int = 1,
+    precision: str = "fp32",
+    repeats: int = 5,
+    mask_rcnn: bool = True,
+) -> dict:
+    """Costs of tracking one frame of every camera, from images on the host to label maps on the host.
+
+    Weights are random, which does not change the cost; what the instance head finds is replaced by as many instances
+    as are asked for, side by side, after it has done all of its work, and all of them are tracked.
 
     Args:
         config: a bundled config's name or a file.
-        size: of the image, HEIGHTxWIDTH; the config's input height applies on top.
-        instances: detections and tracks in the frame.
-        repeats: timed runs after one to warm up.
+        size: of the images, HEIGHTxWIDTH; the config's input height applies on top, for Mask R-CNN too.
+        instances: detections and tracks of every camera.
+        cameras: images in one batch.
+        precision: as ``PanopticTracker`` takes it, for Mask R-CNN too.
+        repeats: measured frames, in turns with Mask R-CNN's, after two to warm up.
+        mask_rcnn: whether to measure it.
 
     Returns:
-        ``config device size instances total_ms`` and ``stages``, each a ``StageCost`` as a dict.
+        ``config device precision size cameras instances``; ``total_ms total_ms_p95 total_cpu_ms``, whole frames, the
+        last being time of all CPU threads; ``stages``, each a ``StageCost`` as a dict; ``limits`` of the machine;
+        ``peak_mb``; ``mask_rcnn_ms mask_rcnn_cpu_ms ratio_to_mask_rcnn ratio_of_cpu_time``, None where not measured.
 
     Raises:
-        InputError: no such config or device, or a size that is none.
+        InputError: no such config, device or precision, or a size that is none.
     """
-    model_config = load_config(config).model
     target = pick_device(device)
     height, width = _parse_size(size)
-    costs = stage_costs(model_config, height, width, target, instances, repeats)
+    model_config = load_config(config).model
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(cameras)]
+    tracker = tracker_that_sees(model_config, instances, target, precision)
+    states = [tracker.new_state() for _ in images]
+    parameters = {s: sum(p.numel() for p in getattr(tracker.model, part).parameters()) for s, part in _PARTS.items()}
+
+    def ours() -> None:
+        tracker.step(images, states, [None] * cameras)
+
+    runs = {"ours": ours}
+    if mask_rcnn:
+        inner = tuple(tracker.model.prepare([torch.from_numpy(images[0])]).sizes[0])
+        seen = [rng.integers(0, 256, (*inner, 3), dtype=np.uint8) for _ in images]
+        reference = MaskRCNNReference(model_config, *inner, instances, target)
+        runs["mask_rcnn"] = lambda: reference(seen, PRECISIONS[precision])
+
+    ours()  # the first frame has no predecessor
+    counter = StageCounter()
+    tracker.model.clock = counter
+    ours()
+    timer = StageTimer(target)
+    tracker.model.clock = timer
+    if target.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(target)
+    spent = {name: [] for name in runs}
+    for repeat in tqdm(range(repeats + 1), desc="frames", leave=False, disable=None):
+        for name, run in runs.items():
+            begun = time.process_time()
+            wall = milliseconds(run, target)
+            if name == "ours":
+                timer.end_frame()
+            if repeat:
+                spent[name].append((wall, (time.process_time() - begun) * 1e3))
+    dtype = PRECISIONS[precision]
+    limits = machine_limits(target, dtype or torch.float32)
+    stages = {}
+    for stage in STAGES:
+        times = [frame.get(stage, 0.0) for frame in timer.frames[1:]]
+        median, p95 = (round(float(np.percentile(times, q)), 3) for q in (50, 95))
+        cpu = np.median([frame.get(stage, 0.0) for frame in timer.cpu_frames[1:]])
+        floor = limits.floor_ms(counter.macs[stage], counter.bytes[stage])
+        stages[stage] = StageCost(
+            parameters.get(stage, 0),
+            round(counter.macs[stage] / 1e9, 4),
+            round(counter.bytes[stage] / 1e6, 1),
+            median,
+            p95,
+            round(float(cpu), 3),
+            round(floor, 3),
+            round(floor / median, 3) if median else 0.0,
+        )
+    medians = {name: np.median(values, axis=0) for name, values in spent.items()}
+    total, total_cpu = medians["ours"]
+    theirs, theirs_cpu = medians.get("mask_rcnn", (None, None))
     return {
         "config": model_config.name,
         "device": device_name(target),
+        "precision": precision,
         "size": f"{height}x{width}",
+        "cameras": cameras,
         "instances": instances,
-        "total_ms": round(sum(c.ms_p50 for c in costs.values()), 2),
-        "stages": {name: asdict(cost) for name, cost in costs.items()},
+        "total_ms": _rounded(total),
+        "total_ms_p95": _rounded(np.percentile([wall for wall, _ in spent["ours"]], 95)),
+        "total_cpu_ms": _rounded(total_cpu),
+        "stages": {name: asdict(cost) for name, cost in stages.items()},
+        "limits": asdict(limits),
+        "peak_mb": _rounded(peak_megabytes(target)),
+        "mask_rcnn_ms": _rounded(theirs),
+        "mask_rcnn_cpu_ms": _rounded(theirs_cpu),
+        "ratio_to_mask_rcnn": None if theirs is None else round(float(total / theirs), 3),
+        "ratio_of_cpu_time": None if theirs_cpu is None else round(float(total_cpu / theirs_cpu), 3),
     }
 
 
 def table(result: dict) -> str:
     """The outcome of ``bench`` as text, one line a stage."""
-    lines = [f"{result['config']} at {result['size']}, {result['instances']} instances, {result['device']}"]
-    lines.append(f"{'stage':<12}{'parameters':>12}{'GMACs':>10}{'ms p50':>10}{'ms p95':>10}")
+    setting = f"{result['cameras']} x {result['instances']} instances, {result['precision']}, {result['device']}"
+    lines = [
+        f"{result['config']} at {result['size']}, {setting}",
+        f"{'stage':<12}{'parameters':>12}{'GMACs':>10}{'MB':>9}{'ms p50':>10}{'ms p95':>10}{'CPU ms':>10}{'floor ms':>10}{'of limit':>10}",
+    ]
     for name, c in result["stages"].items():
-        lines.append(f"{name:<12}{c['parameters']:>12,}{c['gmacs']:>10.3f}{c['ms_p50']:>10.1f}{c['ms_p95']:>10.1f}")
-    totals = [sum(c[key] for c in result["stages"].values()) for key in ("parameters", "gmacs")]
-    lines.append(f"{'total':<12}{totals[0]:>12,}{totals[1]:>10.3f}{result['total_ms']:>10.1f}")
+        lines.append(
+            f"{name:<12}{c['parameters']:>12,}{c['gmacs']:>10.3f}{c['mbytes']:>9.1f}{c['ms_p50']:>10.1f}"
+            f"{c['ms_p95']:>10.1f}{c['cpu_ms_p50']:>10.1f}{c['floor_ms']:>10.1f}{c['of_limit']:>10.2f}"
+        )
+    sums = [sum(c[key] for c in result["stages"].values()) for key in ("parameters", "gmacs", "mbytes")]
+    lines.append(
+        f"{'whole frame':<12}{sums[0]:>12,}{sums[1]:>10.3f}{sums[2]:>9.1f}{result['total_ms']:>10.1f}"
+        f"{result['total_ms_p95']:>10.1f}{result['total_cpu_ms']:>10.1f}"
+    )
+    lines.append(f"peak memory {result['peak_mb']:.0f} MB")
+    if result["mask_rcnn_ms"] is not None:
+        lines.append(
+            f"Mask R-CNN {result['mask_rcnn_ms']:.1f} ms, ratio {result['ratio_to_mask_rcnn']:.2f}"
+            f" ({result['ratio_of_cpu_time']:.2f} of its CPU time)"
+        )
     return "\n".join(lines)
 
 
-@torch.inference_mode()
-def stage_costs(
-    config: ModelConfig, height: int, width: int, device: torch.device, instances: int = 20, repeats: int = 5
-) -> dict[str, StageCost]:
-    """The stages of one frame in order: backbone, fpn, semantic, instance, motion, appearance."""
-    # Random weights score every box about alike, so the head fills its quota: exactly `instances` detections.
-    head = config.instance.model_copy(update={"detections": instances, "score_floor": 0.0})
-    model = MAPT(config.model_copy(update={"instance": head})).to(device).eval()
-    batch = model.prepare([torch.randint(0, 256, (height, width, 3), dtype=torch.uint8)])
-    maps = model.backbone(batch.images)
-    pyramid = model.fpn(maps)
-    current = model.motion.to_stride(model.semantic(pyramid).features)
-    previous = torch.rand_like(current)
-    masks = torch.rand(instances, *current.shape[-2:], device=device)
-    detections = model.instance(pyramid, batch.sizes, batch.images)
-    box_masks = [d.mask_logits.sigmoid() for d in detections]
-    propagated = torch.rand(1, config.motion.feature_channels, *current.shape[-2:], device=device)
+def tracker_that_sees(
+    config: ModelConfig, instances: int, device: torch.device, precision: str = "fp32"
+) -> PanopticTracker:
+    """A tracker with random weights that finds and tracks as many instances in every image, and works for each."""
+    # No threshold and no suppression: the head fills its quota.
+    head = config.instance.model_copy(update={"detections": instances, "score_floor": 0.0, "nms_threshold": 1.0})
+    model = fold_batch_norm(MAPT(config.model_copy(update={"instance": head})).eval()).to(device)
 
-    def motion() -> Any:
-        field = model.motion.field(previous, current)
-        return model.motion.propagate_features(field, previous), model.motion.propagate_masks(field, masks)
+    def side_by_side(_module, inputs: tuple, found: list[Detections]) -> list[Detections]:
+        return [
+            replace(
+                f,
+                boxes=_grid(instances, *size).to(device),
+                mask_logits=torch.full((instances, 28, 28), 8.0, device=device),
+            )
+            if len(f) == instances
+            else f
+            for f, size in zip(found, inputs[1])
+        ]
 
-    def appearance() -> Any:
-        return model.appearance(pyramid, batch.sizes, [d.boxes for d in detections], box_masks, propagated, [True])
-
-    stages: dict[str, tuple[nn.Module, Callable[[], Any]]] = {
-        "backbone": (model.backbone, lambda: model.backbone(batch.images)),
-        "fpn": (model.fpn, lambda: model.fpn(maps)),
-        "semantic": (model.semantic, lambda: model.semantic(pyramid)),
-        "instance": (model.instance, lambda: model.instance(pyramid, batch.sizes, batch.images)),
-        "motion": (model.motion, motion),
-        "appearance": (model.appearance, appearance),
-    }
-    costs = {}
-    for name, (module, run) in tqdm(stages.items(), desc="stages", leave=False):
-        times = [milliseconds(run, device) for _ in range(repeats + 1)][1:]
-        costs[name] = StageCost(
-            sum(p.numel() for p in module.parameters()),
-            round(count_macs(run) / 1e9, 4),
-            round(float(np.percentile(times, 50)), 2),
-            round(float(np.percentile(times, 95)), 2),
-        )
-    return costs
+    model.instance.register_forward_hook(side_by_side)
+    settings = TrackerConfig(score_threshold=0.0, max_taken=1.0, confirm_after=1)
+    return PanopticTracker(model, settings, precision=precision)
 
 
-def count_macs(run: Callable[[], Any]) -> int:
-    """Multiply-accumulates of a call: torch's FlopCounterMode, halved, with bilinear samples counted too."""
-    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.grid_sampler_2d: grid_sample_flops}) as counter:
-        run()
-    return counter.get_total_flops() // 2
+def _grid(count: int, height: int, width: int) -> Tensor:
+    """So many boxes beside and below each other, Nx4."""
+    columns = ceil(sqrt(count * width / height))
+    rows = ceil(count / columns)
+    index = torch.arange(count)
+    corner = torch.stack([index % columns / columns * width, index // columns / rows * height], dim=1)
+    return torch.cat([corner, corner + 0.8 * torch.tensor([width / columns, height / rows])], dim=1)
 
 
-def grid_sample_flops(values, grid, *args, out_shape=None, **kwargs) -> int:
-    """FLOPs (2 a MAC) of bilinear ``grid_sample`` from its arguments' shapes: 4 MACs a place and channel."""
-    batch, channels = values[:2]
-    return 2 * 4 * batch * channels * grid[1] * grid[2]
-
-
-def device_name(device: torch.device) -> str:
-    """What timings were taken on: the GPU's name, or the number of CPU threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"cpu, {torch.get_num_threads()} threads"
-
-
-def milliseconds(run: Callable[[], Any], device: torch.device) -> float:
-    """Wall time of one call, the device's work included."""
-    start = time.perf_counter()
-    run()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return (time.perf_counter() - start) * 1e3
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 2)
 
 
 def _parse_size(size: str) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from mapt_ros.tracking.memory import Observation, Track, update
 from mapt_ros.tracking.panoptic import Fusion, fuse, paint, regions
 
 _MAX_ASPECT = 32
-_PRECISIONS = {"fp32": None, "fp16": torch.float16, "bf16": torch.bfloat16}
+PRECISIONS = {"fp32": None, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass
@@ -74,7 +74,7 @@ class PanopticTracker:
         weights_hash: str = "",
         precision: str = "fp32",
     ):
-        if precision not in _PRECISIONS or (precision == "fp16" and model.device.type == "cpu"):
+        if precision not in PRECISIONS or (precision == "fp16" and model.device.type == "cpu"):
             raise InputError(f"precision {precision!r}: expected fp32, bf16 or, on CUDA, fp16")
         self.precision = precision
         self.model = model.eval()
@@ -172,7 +172,7 @@ class PanopticTracker:
         batch = self.model.prepare([torch.from_numpy(np.ascontiguousarray(image)) for image in images])
         settings = self.settings  # one and the same for the whole frame, whoever replaces them meanwhile
         previous = [state.previous for state in states]
-        dtype = _PRECISIONS[self.precision]
+        dtype = PRECISIONS[self.precision]
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
             predictions = self.model(batch, previous, settings.use_propagated_features, settings.score_threshold)
         return [

@@ -1,12 +1,16 @@
-"""MACs are counted right, and the motion head stays within the paper's cost."""
+"""MACs are counted right, the motion head stays within the paper's cost, and a frame is measured as it is tracked."""
+
+import time
 
 import pytest
 import torch
 
 from mapt_ros.errors import InputError
-from mapt_ros.evaluation.bench import bench, count_macs, table
+from mapt_ros.evaluation.bench import bench, table, tracker_that_sees
+from mapt_ros.evaluation.costs import Limits, StageTimer, TrafficCounter, count_macs
+from mapt_ros.model.clock import STAGES
 from mapt_ros.model.motion import MotionHead
-from mapt_ros.model.warp import deformed_taps
+from mapt_ros.model.warp import deformed_taps, weighted_taps
 from mapt_ros.tracking.config import load_config
 
 
@@ -15,6 +19,32 @@ def test_a_convolution_and_bilinear_samples_are_counted_by_hand():
     x, weight = torch.rand(2, 6, 10, 12), torch.rand(8, 3, 3, 3)
     assert count_macs(lambda: torch.nn.functional.conv2d(x, weight, padding=1, groups=2)) == 2 * 120 * 9 * 8 * 3
     assert count_macs(lambda: deformed_taps(x, torch.zeros(2, 18, 10, 12), 1)) == 2 * 120 * 9 * 4 * 6
+    offsets = (torch.zeros(1, 18, 10, 12),)
+    assert count_macs(lambda: weighted_taps(x[0], offsets, (1,), torch.rand(1, 9, 10, 12))) == 120 * 9 * 4 * 6
+
+
+def test_traffic_is_what_operations_read_and_write_without_views_and_elementwise_work():
+    left, right = torch.rand(8, 4), torch.rand(4, 16)
+    with TrafficCounter() as traffic:
+        torch.relu((left @ right).T + 1)
+    assert traffic.bytes == 4 * (8 * 4 + 4 * 16 + 8 * 16)
+
+
+def test_the_floor_is_the_tighter_of_both_limits():
+    limits = Limits(gmacs_per_s=10, gbytes_per_s=5)
+    assert limits.floor_ms(10**9, 10**6) == pytest.approx(100)
+    assert limits.floor_ms(10**6, 10**9) == pytest.approx(200)
+
+
+def test_pieces_of_a_stage_are_summed_frame_by_frame():
+    timer = StageTimer(torch.device("cpu"))
+    for stages in (["fusion", "copy out", "fusion"], ["fusion"]):
+        for stage in stages:
+            with timer(stage):
+                time.sleep(0.001)
+        timer.end_frame()
+    assert [sorted(frame) for frame in timer.frames] == [["copy out", "fusion"], ["fusion"]]
+    assert timer.frames[0]["fusion"] >= 2  # milliseconds
 
 
 @torch.inference_mode()
@@ -33,11 +63,21 @@ def test_the_motion_head_of_the_papers_config_costs_at_most_the_papers_3_5_gmacs
     assert 0.1e9 < count_macs(run) <= 3.5e9
 
 
-def test_every_stage_is_measured():
-    result = bench("compact", size="64x96", device="cpu", instances=3, repeats=1)
-    assert list(result["stages"]) == ["backbone", "fpn", "semantic", "instance", "motion", "appearance"]
-    assert all(c["gmacs"] > 0 and c["parameters"] > 0 and c["ms_p50"] > 0 for c in result["stages"].values())
-    assert len(table(result).splitlines()) == 9
+def test_every_stage_is_measured_and_so_is_mask_rcnn():
+    result = bench("compact", size="64x96", device="cpu", instances=3, cameras=2, repeats=1)
+    assert tuple(result["stages"]) == STAGES
+    assert all(cost["ms_p95"] >= cost["ms_p50"] > 0 for cost in result["stages"].values())
+    network = ("backbone", "FPN", "semantic", "instance", "motion", "appearance")
+    assert all(result["stages"][stage]["gmacs"] > 0 and result["stages"][stage]["parameters"] > 0 for stage in network)
+    assert result["mask_rcnn_ms"] > 0 and result["ratio_to_mask_rcnn"] > 0 and result["peak_mb"] > 0
+    assert len(table(result).splitlines()) == 2 + len(STAGES) + 3
+
+
+def test_the_measured_tracker_tracks_as_many_as_it_was_asked_to(tiny_config):
+    tracker = tracker_that_sees(tiny_config, 5, torch.device("cpu"))
+    image = torch.randint(0, 256, (96, 160, 3), dtype=torch.uint8).numpy()
+    ids = [{i.track_id for i in tracker(image).instances} for _ in range(3)]
+    assert ids == [{1, 2, 3, 4, 5}] * 3
 
 
 @pytest.mark.parametrize("size", ["375", "0x0", "ax1", "1242*375"])

@@ -168,11 +168,28 @@ def test_one_state_cannot_serve_two_images(tracker, images):
         tracker.step(images[:2], [state, state], [0, 0])
 
 
+def test_half_precision_sees_the_same_things_with_boxes_in_single_precision(tiny_weights, images):
+    trackers = [PanopticTracker.load(tiny_weights, device="cpu", precision=p) for p in ("fp32", "bf16")]
+    found = []
+    for tracker in trackers:
+        tracker(images[0])
+        batch = tracker.model.prepare([torch.from_numpy(images[1])])
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=tracker.precision == "bf16"):
+            found.append(tracker.model(batch, [tracker.state.previous])[0])
+        assert tracker(images[1]).labels.shape == images[1].shape[:2]
+    single, half = found
+    assert half.detections.boxes.dtype == half.detections.scores.dtype == torch.float32
+    scale = single.semantic_logits.abs().max()
+    assert (half.semantic_logits.float() - single.semantic_logits).abs().max() < 0.05 * scale
+
+
 def test_loading_says_what_is_wrong(tiny_weights):
     for arguments, words in [
         ({"device": "tpu"}, "expected auto, cpu"),
         ({"device": "cuda:99"}, "CUDA devices"),
         ({"association": "magic"}, "association"),
+        ({"precision": "fp16"}, "on CUDA, fp16"),
+        ({"precision": "fp8"}, "expected fp32"),
         ({"wings": 2}, "unknown key 'wings'"),
         ({"config": "compact"}, "weights of another config"),
         ({"config": "nope"}, "no such bundled config"),
