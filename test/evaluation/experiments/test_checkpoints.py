@@ -42,8 +42,11 @@ def test_checkpoints_that_are_none_are_told(texts, complaint, tiny_weights):
         given(tuple(text.format(tiny_weights) for text in texts))
 
 
-def test_every_interval_is_trained_once_from_the_same_beginning(tmp_path, recipe, street, tiny_weights):
-    trainings = Trainings(recipe, str(tiny_weights), street, steps=1, device="cpu")
+def test_every_interval_is_trained_once_from_the_same_beginning(
+    tmp_path, recipe, tiny_drive, write_street, tiny_weights
+):
+    write_street(tmp_path / "data", [*tiny_drive, *tiny_drive[::-1]], "0000")  # long enough for tau 5
+    trainings = Trainings(recipe, str(tiny_weights), tmp_path / "data", steps=1, device="cpu")
     weights = trained(tmp_path / "runs", trainings)
     assert list(weights) == list(INTERVALS)
     written = {name: path.stat().st_mtime_ns for name, path in weights.items()}
