@@ -34,7 +34,7 @@ def check_report(folder: Path, images: Path | None = None) -> None:
         if page.exists():
             if not (page.is_file() and report_page.GENERATOR.encode() in page.read_bytes()[:1000]):
                 raise InputError(f"{page}: is not a report of mapt evaluate and is not replaced; name another folder")
-        elif folder.is_dir() and any(folder.iterdir()):
+        elif folder.is_dir() and any(not entry.name.startswith(".") for entry in folder.iterdir()):
             raise InputError(f"{folder}: holds other files and no report; name a new or an empty folder")
 
 
@@ -98,7 +98,9 @@ def _worst_frames(scored: Scored, images: Path | None) -> str:
             html.append(switching_frame(pairs[name], moment, void, colors, images))
             bar.update()
     if not lowest and not switching:
-        html.append("<p class=soft>None: no frame has both a prediction and a segment in the ground truth.</p>")
+        html.append(
+            "<p class=soft>None: PQ finds nothing wrong in any frame with a prediction, and no identity switches.</p>"
+        )
     return "".join(html)
 
 

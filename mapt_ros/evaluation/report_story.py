@@ -106,7 +106,7 @@ class SequenceStory:
         frames: so far.
         tracks: true label -> its runs, in order.
         confusion: (C + 1)x(C + 1) int64 pixels, true class by predicted class in the class set's order, void last.
-        lowest_pq, most_switches: frames worth a look.
+        lowest_pq, most_switches: frames worth a look; perfect ones are not.
         course: PQ of each frame alone.
         objects: true things over all frames.
     """
@@ -148,7 +148,7 @@ class SequenceStory:
             Switch(label, before, things.carried[label], self._last_seen(label))
             for label, before in sorted(things.switched.items())
         )
-        if pq is not None:
+        if pq is not None and pq < 1:
             self.lowest_pq.add(Moment(position, (1 - pq, len(switches)), pq, switches))
         if switches:
             self.most_switches.add(Moment(position, (len(switches), 1 - (pq or 0.0)), pq, switches))

@@ -70,9 +70,10 @@ def test_the_worst_frames_are_kept_apart_from_each_other():
 
 
 def test_the_worst_of_all_sequences_comes_first_and_frames_without_prediction_are_none(classes):
-    good, bad = (row(HERE), row(HERE)), (row(HERE), row(ROAD))
-    stories = {"good": told(classes, [good]), "bad": told(classes, [bad])}
-    assert [name for name, _ in worst_of(stories, lambda story: story.lowest_pq, 5)] == ["bad", "good"]
+    smaller = np.array([[HERE] * 3 + [ROAD] * 9], np.int32)
+    predicted = {"perfect": row(HERE), "fair": smaller, "bad": row(ROAD)}
+    stories = {name: told(classes, [(row(HERE), frame)]) for name, frame in predicted.items()}
+    assert [name for name, _ in worst_of(stories, lambda story: story.lowest_pq, 5)] == ["bad", "fair"]
     evaluator, story = Evaluator(classes), SequenceStory(classes)
     story.add(*evaluator.add("0000", row(HERE), np.full((1, 12), VOID, np.int32)), predicted=False)
     assert story.lowest_pq.kept == []
