@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--real", type=Path, action="append", default=[], help="one more dataset for cross-dataset")
     parser.add_argument("--sequences", type=int, default=4)
     parser.add_argument("--frames", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=20, help="of each of interval's trainings")
+    parser.add_argument("--steps", type=int, default=10, help="of each of interval's trainings")
     parser.add_argument("--docs", action="store_true", help=f"fill the tables into {PAGE}, the plots beside it")
     options = parser.parse_args()
     cache = cache_dir() / "evaluation" / f"studies_{options.sequences}x{options.frames}"
@@ -61,7 +61,7 @@ def main() -> None:
             data = (mixed, *_relabelled(mixed, cache, options.sequences, options.frames), *options.real)
         elif name == "interval":
             more = {
-                "train_data": _drawn(cache / "training", TRAINED_ON, 8, 10),
+                "train_data": _drawn(cache / "training", TRAINED_ON, 4, 10),
                 "recipe": str(_short_recipe(cache)),
                 "steps": options.steps,
             }
