@@ -11,7 +11,7 @@ from mapt_ros.synthetic.tracing import dot
 
 _DEPTH_STEP = 0.08  # of the sum of two inverse distances: what is farther apart is not one surface
 _BEND = 0.8  # cosine between normals below which there is an edge
-_CONTRAST = 0.025  # of the square root of light: fainter edges are not seen
+_CONTRAST = 0.04  # of the square root of light: fainter edges are not seen
 _FAR_LEAVES = 25.0  # metres, from where foliage is smoothed without looking again
 
 

@@ -13,12 +13,12 @@ from mapt_ros.synthetic.occlusion import openness
 from mapt_ros.synthetic.sensor import develop, image_flow
 from mapt_ros.synthetic.sky import Sky
 from mapt_ros.synthetic.textures import surface_colors
-from mapt_ros.synthetic.tracing import MaterialTable, Surfaces, TracedScene, Tracer, dot, is_leaves
+from mapt_ros.synthetic.tracing import MaterialTable, Surfaces, TracedScene, Tracer, dot, is_leaves, turned
 from mapt_ros.synthetic.view import Camera, RenderedFrame, Sensor, Weather
 
 SKY = 10  # KITTI-STEP's class id
 _MIRRORED = 60.0  # metres, how far mirrors see
-_MOVING_MIRRORED = 30.0  # metres, how far away mirrors show moving things
+_MOVING_MIRRORED = 20.0  # metres, how far away mirrors show moving things
 _BRIGHTEST = np.float32(8)  # light above this is cut before pixels are averaged
 
 
@@ -61,7 +61,7 @@ class Renderer:
         moving, boxes = within_sight(moving, camera, eye, self._sky.sun_direction)
         tracer = Tracer(self._static, TracedScene(moving, self._materials, self._device), self._materials)
         origin, turn = eye[:3, 3].astype(np.float32), eye[:3, :3].astype(np.float32)
-        rays, covered = turn @ self._centres, pixels_covered(boxes, camera)
+        rays, covered = turned(turn, self._centres), pixels_covered(boxes, camera)
         sight = tracer.look(origin, rays, covered, 1 / camera.focal)
         label, material = tracer.label(sight), tracer.material(sight)
         rows = np.flatnonzero(label >= 0)
@@ -114,7 +114,7 @@ class Renderer:
         """3xK float32 light that reaches the pixels' ``corners``."""
         around = pixels_around(corners, self._camera.width)
         pixels = around[0]
-        rays = turn @ self._corners.take(corners, axis=1)
+        rays = turned(turn, self._corners.take(corners, axis=1))
         sight = tracer.look(origin, rays, covered[pixels], 1 / self._camera.focal)
         label = tracer.label(sight)
         colors = known_light(light, what, around, label ^ (tracer.material(sight) << 12))

@@ -23,17 +23,17 @@ class Rig:
 
     def posed(self, transforms: np.ndarray) -> Mesh:
         """The mesh with its bones moved by Kx4x4 transforms from the rest frame to the world."""
-        count = len(self.mesh.vertices)
         rows = transforms[:, :3].astype(np.float32)
-        # Every vertex under every bone: more sums than needed, but one product.
-        places = self.mesh.vertices @ rows[:, :, :3].reshape(-1, 3).T + rows[:, :, 3].ravel()
-        places = places.reshape(count * len(rows), 3)
-        starts = np.arange(0, len(places), len(rows))
-        moved = places[starts + self.bones[:, 0]]
+
+        def under(bones: np.ndarray, vertices: np.ndarray) -> np.ndarray:
+            own = rows.take(bones, axis=0)
+            return np.einsum("nij,nj->ni", own[:, :, :3], vertices) + own[:, :, 3]
+
+        moved = under(self.bones[:, 0], self.mesh.vertices)
         blended = np.flatnonzero(self.weights < 1)
         if len(blended):
             share = self.weights[blended, None]
-            other = places[starts[blended] + self.bones[blended, 1]]
+            other = under(self.bones[blended, 1], self.mesh.vertices[blended])
             moved[blended] = share * moved[blended] + (1 - share) * other
         return replace(self.mesh, vertices=moved)
 

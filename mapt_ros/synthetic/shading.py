@@ -21,7 +21,7 @@ def towards_sun(normal: np.ndarray, kind: np.ndarray, sky: Sky) -> np.ndarray:
         kind: N integers, the texture's number.
         sky: the light.
     """
-    cosine = sky.sun_direction @ normal
+    cosine = dot(sky.sun_direction, normal)
     return np.where(_SOFT.take(kind), np.clip(0.62 * cosine + 0.3, 0, 1), np.maximum(cosine, 0))
 
 
@@ -55,7 +55,7 @@ def sheen(view: np.ndarray, normal: np.ndarray, sun_seen: np.ndarray, sky: Sky) 
         sky: the light.
     """
     cosine = dot(view, normal)
-    towards = np.maximum(sky.sun_direction @ view - 2 * cosine * (sky.sun_direction @ normal), 0)
+    towards = np.maximum(dot(sky.sun_direction, view) - 2 * cosine * dot(sky.sun_direction, normal), 0)
     flat = np.clip(1 + cosine, 0, 1)
     # The sixth power of the one times the fourth of the other.
     return 0.55 * np.square(np.square(flat) * towards * np.square(towards)) * sun_seen
@@ -74,7 +74,7 @@ def fresnel(view: np.ndarray, normal: np.ndarray, gloss: np.ndarray) -> np.ndarr
 
 def sun_spark(directions: np.ndarray, sky: Sky) -> np.ndarray:
     """3xN float32: the sun itself in a mirror that looks along ``directions``, spread by a paint's fine waves."""
-    angle = 1 - sky.sun_direction @ directions
+    angle = 1 - dot(sky.sun_direction, directions)
     return (24 * sky.sun_light)[:, None] * np.exp(-angle / np.float32(0.0025))
 
 
@@ -105,5 +105,5 @@ def dapples(places: np.ndarray, sky: Sky) -> np.ndarray:
     side = np.cross(sky.sun_direction, [0, 0, 1]).astype(np.float32)
     side /= max(float(np.linalg.norm(side)), 1e-6)
     other = np.cross(side, sky.sun_direction).astype(np.float32)
-    across, along = np.float32(1.1) * (side @ places), np.float32(1.1) * (other @ places)
+    across, along = np.float32(1.1) * dot(side, places), np.float32(1.1) * dot(other, places)
     return np.clip(2.4 * noise(across, along, np.full(len(across), 0.02, np.float32)) - 1.1, 0.02, 0.85)

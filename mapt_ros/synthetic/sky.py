@@ -3,6 +3,7 @@
 import numpy as np
 
 from mapt_ros.synthetic.textures import noise
+from mapt_ros.synthetic.tracing import dot
 from mapt_ros.synthetic.view import Weather
 
 
@@ -48,7 +49,7 @@ class Sky:
         up = np.clip(directions[2], 0, 1)
         horizon, zenith = self.horizon[:, None], self.zenith[:, None]
         light = horizon + (zenith - horizon) * (np.sqrt(up) * (1.6 - 0.6 * up))
-        cosine = np.clip(self.sun_direction @ directions, 0, 1)
+        cosine = np.clip(dot(self.sun_direction, directions), 0, 1)
         fourth = np.square(np.square(cosine))
         eighth = np.square(fourth)
         sixteenth = np.square(eighth)

@@ -111,8 +111,13 @@ class Surfaces:
 
 
 def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """N dot products of 3xN vectors."""
+    """N dot products of 3xN vectors; one of them may be a single vector (3)."""
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+def turned(matrix: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """A 3x3 matrix times 3xN vectors. BLAS would do it on several threads, which spend more time than they save."""
+    return np.stack([dot(row, vectors) for row in matrix])
 
 
 def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -163,9 +168,9 @@ class TracedScene:
         self._smooth = np.concatenate([m.smooth for m in meshes])
         self._vertex_normals = _smoothed_normals(vertices, self._faces[self._smooth])
         self._scene = EmbreeScene(device, robust=False)  # a fifth faster, and no leaks between shared corners
-        # Corner by corner is the form that embreex copies fastest. The geometry is kept alive as long as the scene.
+        # The geometry is kept alive as long as the scene.
+        self._geometry = TriangleMesh(self._scene, vertices, self._faces)
         self._corners = vertices.take(self._faces, axis=0)
-        self._geometry = TriangleMesh(self._scene, self._corners)
         self._facts = _face_facts(self._corners, rest.take(self._faces, axis=0))
 
     def blockers(self, which: np.ndarray, device: EmbreeDevice) -> Blockers:

@@ -126,7 +126,7 @@ def write_sequence(out: Path, split: str, order: Order) -> None:
             for index in range(len(world)):
                 frame = world[index]
                 for folder, rgb in zip(hidden, (labels_to_step_png(frame.labels), frame.image), strict=True):
-                    png = cv2.imencode(".png", np.ascontiguousarray(rgb[..., ::-1]), _PNG_EFFORT)[1]
+                    png = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), _PNG_EFFORT)[1]
                     (folder / f"{index:06d}.png").write_bytes(png.tobytes())
             facts = asdict(order) | {
                 "rate_hz": world.rate_hz,
