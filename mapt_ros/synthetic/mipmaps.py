@@ -22,8 +22,9 @@ def _averages(values: np.ndarray) -> Iterator[np.ndarray]:
 
 def _level(footprint: np.ndarray) -> np.ndarray:
     """N int32: the level whose texels are as large as footprints given in tile widths."""
-    level = np.log2(np.maximum(footprint * np.float32(SIZE), np.float32(1))) + np.float32(0.5)
-    return np.minimum(level.astype(np.int32), _LEVELS - 1)
+    # The exponent of a float32 is the logarithm rounded down; the factor makes that rounding to the nearest.
+    texels = np.maximum(footprint * np.float32(SIZE * np.sqrt(2)), np.float32(1)).astype(np.float32, copy=False)
+    return np.minimum((texels.view(np.int32) >> 23) - 127, _LEVELS - 1)
 
 
 class Atlas:

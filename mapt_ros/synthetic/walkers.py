@@ -116,7 +116,7 @@ class Walkers:
         if not self.clearance.free(circles, RADIUS, margin):
             return False
         self.clearance.add(circles, RADIUS)
-        self.movers.append(Mover(self.draw(), motion, walks=True))
+        self.movers.append(Mover(self.draw(), motion, still=not motion.travelled.any(), walks=True))
         return True
 
     def _speed(self) -> float:
