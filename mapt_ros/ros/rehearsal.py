@@ -29,7 +29,8 @@ def rehearse(bag: Path, *, node: str = "/mapt", wait_s: float = _PATIENCE_S) -> 
     """Plays a bag to a node twice, resets it and plays the bag once more.
 
     Args:
-        bag: rosbag2 or ROS 1 bag on whose image topic the node listens, without gaps or jumps in its stamps.
+        bag: rosbag2 or ROS 1 bag on whose image topic the node listens, without gaps or jumps in its
+            stamps, and longer than the node's ``back_jump_s``, so that its start over is none of a late image.
         node: full name of the node.
         wait_s: how long to wait for the node to become active.
 

@@ -59,7 +59,7 @@ class TestNode(unittest.TestCase):
             with BagWriter(bag, topic="/camera/image") as writer:
                 for number in range(FRAMES):
                     picture = noise.integers(0, 256, (48, 96, 3), dtype=np.uint8)
-                    writer.write_image(picture, 1_317_046_464 * 10**9 + number * 10**8)
+                    writer.write_image(picture, 1_317_046_464 * 10**9 + number * 3 * 10**8)
             result = rehearse(bag, node="/car/mapt", wait_s=PATIENCE_S)
         self.assertEqual(result["frames"], [FRAMES] * 3)
 
