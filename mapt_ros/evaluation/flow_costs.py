@@ -21,7 +21,7 @@ from tqdm import tqdm
 from mapt_ros.data.pairs import FramePair
 from mapt_ros.data.targets import instance_targets
 from mapt_ros.errors import InputError, first_line
-from mapt_ros.evaluation.bench import count_macs, device_name, milliseconds
+from mapt_ros.evaluation.costs import count_macs, device_name, milliseconds
 from mapt_ros.evaluation.propagation import PropagationQuality
 from mapt_ros.model.mapt import MAPT, pad
 from mapt_ros.model.motion import MotionHead
