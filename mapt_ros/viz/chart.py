@@ -124,7 +124,9 @@ def _panel(chart: Chart) -> np.ndarray:
         column = round(axes.column(x))
         cv2.line(canvas, (column, _TOP), (column, height - _BOTTOM), _INK, 1, cv2.LINE_AA)
         right = column < width / 2
-        _write(canvas, text, column + (4 if right else -4), _TOP + 12 + 14 * number, align=0.0 if right else 1.0)
+        _write(
+            canvas, text, column + (4 if right else -4), height - _BOTTOM - 8 - 14 * number, align=0.0 if right else 1.0
+        )
     _write(canvas, chart.title, _LEFT, 18, scale=0.5)
     _write(canvas, chart.y_label, 6, _TOP - 8)
     _legend(canvas, chart)
@@ -136,9 +138,10 @@ def _x_axis(canvas: np.ndarray, chart: Chart, axes: _Axes) -> None:
     ground = height - _BOTTOM
     cv2.line(canvas, (_LEFT, ground), (width - _RIGHT, ground), _INK, 1)
     if chart.ticks:
+        room = axes.column(1) - axes.column(0)
+        crowded = any(_width(name, _SIZE) > 0.9 * room for name in chart.ticks)
         for x, name in enumerate(chart.ticks):
-            # Every second name a line lower, so that long ones have room.
-            lower = 14 * (x % 2) if len(chart.ticks) > 3 else 0
+            lower = 14 * (x % 2) if crowded else 0
             _write(canvas, name, round(axes.column(x)), ground + 16 + lower, align=0.5)
     else:
         low, high = axes.x
