@@ -45,6 +45,7 @@ class MotionConfig(_Section):
     stride: Literal[4, 8] = Field(8, description="Input pixels a cell of the propagated masks and features.")
     channels: int = Field(64, ge=4, description="Width of the reduced semantic difference.")
     feature_channels: int = Field(32, ge=4, description="Width of the propagated features.")
+    correlation_channels: int = Field(16, ge=1, description="Width of the embedding that old and new cells meet in.")
     dilations: tuple[int, ...] = Field((1, 3, 6, 12), min_length=1)
 
 

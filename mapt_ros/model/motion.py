@@ -5,6 +5,9 @@ convolutions with these offsets carry the tracks' masks and S_{t-1} to the curre
 does not give the widths or how the scales are joined: here a softmax over the scales, predicted at every cell, weighs
 them, and the mask kernels are kept non-negative with sum 1, so a propagated mask is a weighted mean of mask values and
 stays in [0, 1].
+
+A difference says that something moved, hardly where to. So the difference is joined by how alike each cell of S_t is to
+the cells of S_{t-1} that the undeformed kernels see: the correlation of optical flow, at the taps of this head alone.
 """
 
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ from torch import Tensor, nn
 
 from mapt_ros.model.config import MotionConfig
 from mapt_ros.model.layers import ConvNormAct
-from mapt_ros.model.warp import deformed_taps
+from mapt_ros.model.warp import deformed_taps, weighted_taps
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class MotionHead(nn.Module):
         self.dilations = config.dilations
         scales = len(config.dilations)
         self.reduce_difference = ConvNormAct(inputs, config.channels)
+        self.embed = nn.Conv2d(inputs, config.correlation_channels, 1)
+        self.join = ConvNormAct(config.channels + 8 * scales + 1, config.channels)
         self.offset_convs = nn.ModuleList(
             nn.Conv2d(config.channels, 18, 3, padding=d, dilation=d) for d in config.dilations
         )
@@ -77,9 +82,11 @@ class MotionHead(nn.Module):
     def field(self, previous: Tensor, current: Tensor) -> MotionField:
         """The motion field between two S maps, BxCxhxw each at the head's stride."""
         difference = self.reduce_difference(previous - current)
+        alike = correlation(self.embed(previous), self.embed(current), self.dilations)
+        cues = self.join(torch.cat([difference, alike], dim=1))
         # A place that is not a number is no place to read from.
-        offsets = tuple(conv(difference).nan_to_num() for conv in self.offset_convs)
-        return MotionField(offsets, self.scale_attention(difference).softmax(dim=1))
+        offsets = tuple(conv(cues).nan_to_num() for conv in self.offset_convs)
+        return MotionField(offsets, self.scale_attention(cues).softmax(dim=1))
 
     def propagate_masks(self, field: MotionField, masks: Tensor) -> Tensor:
         """Carries soft masks along the field.
@@ -96,6 +103,9 @@ class MotionHead(nn.Module):
         # Clamped for the values but not for the gradient: a tap at or below zero must be able to come back.
         kernels = self.mask_kernels + (self.mask_kernels.clamp(min=0) - self.mask_kernels).detach()
         kernels = kernels / kernels.sum(dim=(1, 2), keepdim=True).clamp(min=1e-6)
+        if not torch.is_grad_enabled():
+            weights = field.attention[0, :, None] * kernels.flatten(1)[:, :, None, None]
+            return weighted_taps(masks, field.offsets, self.dilations, weights)
         moved = torch.zeros_like(masks)
         for scale, (dilation, offsets) in enumerate(zip(self.dilations, field.offsets)):
             seen = deformed_taps(masks[None], offsets, dilation)[0]
@@ -112,3 +122,25 @@ class MotionHead(nn.Module):
             warped = F.conv2d(seen, self.feature_kernels[scale].flatten(1)[:, :, None, None])
             moved = moved + field.attention[:, scale : scale + 1] * warped
         return self.fuse_features(moved)
+
+
+def correlation(previous: Tensor, current: Tensor, dilations: tuple[int, ...]) -> Tensor:
+    """How alike each current cell is to the previous ones at the taps of dilated 3x3 kernels.
+
+    Args:
+        previous, current: BxExhxw, of any length.
+
+    Returns:
+        Bx(8D + 1)xhxw cosines: the cell itself, then the eight taps around it in row-major order for each of the D
+        dilations. Taps outside the map are 0.
+    """
+    previous, current = F.normalize(previous, dim=1), F.normalize(current, dim=1)
+    height, width = current.shape[-2:]
+    cosines = [(previous * current).sum(dim=1)]
+    for d in dilations:
+        padded = F.pad(previous, (d, d, d, d))
+        for top in (0, d, 2 * d):
+            for left in (0, d, 2 * d):
+                if (top, left) != (d, d):
+                    cosines.append((padded[..., top : top + height, left : left + width] * current).sum(dim=1))
+    return torch.stack(cosines, dim=1)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mapt_ros.model.config import MotionConfig
-from mapt_ros.model.motion import MotionField, MotionHead
+from mapt_ros.model.motion import MotionField, MotionHead, correlation
 
 CHANNELS = 8
 
@@ -57,6 +57,17 @@ def test_propagated_masks_stay_between_zero_and_one_whatever_the_weights(head):
     assert moved.min() >= 0 and moved.max() <= 1 + 1e-5
 
 
+def test_masks_are_propagated_alike_with_and_without_gradients(head):
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.normal_(std=0.5)
+    previous, current = torch.randn(2, 1, CHANNELS, 12, 20).unbind()
+    masks = torch.rand(6, 12, 20)
+    taught = head.propagate_masks(head.field(previous, current), masks).detach()
+    with torch.inference_mode():
+        torch.testing.assert_close(head.propagate_masks(head.field(previous, current), masks), taught)
+
+
 @torch.inference_mode()
 def test_no_mask_is_no_call(head):
     field = constant_field(head, 0, 0, 8, 8)
@@ -98,3 +109,16 @@ def test_the_head_learns_a_shift(head):
         optimizer.step()
     unmoved = (masks - target).abs().mean()
     assert loss < 0.3 * unmoved
+
+
+def test_correlation_finds_a_cell_at_the_tap_that_it_came_from():
+    torch.manual_seed(0)
+    previous = torch.randn(1, 16, 14, 18)
+    current = torch.roll(previous, (3, -3), dims=(2, 3))  # what is at (y, x) was at (y - 3, x + 3)
+    alike = correlation(previous, 7 * current, (1, 3))
+    assert alike.shape == (1, 17, 14, 18)
+    inside = alike[0, :, 4:-4, 4:-4]
+    top_right_of_the_second = 1 + 8 + 2
+    assert (inside.argmax(dim=0) == top_right_of_the_second).all()
+    torch.testing.assert_close(inside[top_right_of_the_second], torch.ones(6, 10))
+    assert (correlation(previous, current, (1,))[0, 1, 0] == 0).all()  # nothing lies above the first row
