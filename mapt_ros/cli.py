@@ -152,7 +152,9 @@ def bench(
 
 @app.command()
 def evaluate(
-    gt: Annotated[Path, typer.Option(help="Ground truth: panoptic_maps/SEQUENCE/%06d.png, or SEQUENCE/%06d.png.")],
+    gt: Annotated[
+        Path, typer.Option(help="Ground truth: [panoptic_maps/][SPLIT/]SEQUENCE/%06d.png; of several splits name one.")
+    ],
     pred: Annotated[Path, typer.Option(help="Predictions in the same layout.")],
     classes: Annotated[
         Path | None, typer.Option(help="JSON or YAML file with the classes, or motchallenge-step; KITTI-STEP without.")

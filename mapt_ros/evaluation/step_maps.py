@@ -6,7 +6,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mapt_ros.data.frames import read_png
+from mapt_ros.data.frames import has_files, read_png, subfolders
+from mapt_ros.data.step import MAPS
 from mapt_ros.errors import InputError
 
 
@@ -32,18 +33,19 @@ def pair_folders(truth: Path, predicted: Path) -> tuple[list[SequencePair], list
     """The sequences of ground truth with their predictions, and the predicted frames that have no ground truth.
 
     Args:
-        truth: a folder with ``panoptic_maps/<sequence>/%06d.png``, or with the sequences directly in it.
-        predicted: likewise; sequences and frames go by their names.
+        truth: a folder with ``panoptic_maps/[split/]<sequence>/%06d.png``, or with the sequences or their split directly
+            in it; of several splits one has to be named.
+        predicted: likewise, the split is the ground truth's; sequences and frames go by their names.
 
     Raises:
-        InputError: a folder is missing or holds no sequences of ground truth, or a PNG's name is not a number.
+        InputError: a folder is missing, has several splits or holds no sequences of ground truth, or a PNG's name is
+            not a number.
     """
-    true_maps, predicted_maps = _sequences(truth), _sequences(predicted)
+    true_place = _place(truth)
+    true_maps, predicted_maps = _sequences(true_place), _sequences(_place(predicted, true_place.name))
     if not any(true_maps.values()):
-        split = next((name for name in true_maps if any(_sequences(_maps(truth) / name).values())), None)
-        hint = "" if split is None else f"; it has splits, so name one: {_maps(truth) / split}"
         raise InputError(
-            f"{truth}: no ground truth there; expected panoptic_maps/<sequence>/000000.png or <sequence>/000000.png{hint}"
+            f"{truth}: no ground truth there; expected panoptic_maps/<sequence>/000000.png or <sequence>/000000.png"
         )
     pairs = []
     for name, frames in true_maps.items():
@@ -74,19 +76,29 @@ def read_map(path: Path, void: int) -> np.ndarray:
     return labels
 
 
-def _sequences(root: Path) -> dict[str, dict[int, Path]]:
-    """Sequence -> frame number -> file, sequences in order."""
+def _place(root: Path, split: str | None = None) -> Path:
+    """The folder with a root's sequences: in ``panoptic_maps`` if it has that, and in its split if it has splits.
+
+    Args:
+        split: which of several.
+    """
     if not root.is_dir():
         raise InputError(f"{root}: is not a folder")
+    maps = root / MAPS if (root / MAPS).is_dir() else root
+    folders = subfolders(maps)
+    splits = [] if any(map(has_files, folders)) else [f for f in folders if any(map(has_files, subfolders(f)))]
+    chosen = splits if len(splits) == 1 else [f for f in splits if f.name == split]
+    if splits and not chosen:
+        raise InputError(f"{root}: has the splits {', '.join(f.name for f in splits)}; name one, such as {splits[0]}")
+    return chosen[0] if chosen else maps
+
+
+def _sequences(place: Path) -> dict[str, dict[int, Path]]:
+    """Sequence -> frame number -> file, sequences in order."""
     try:
-        return {f.name: _frames(f) for f in sorted(_maps(root).iterdir()) if f.is_dir() and not f.name.startswith(".")}
+        return {folder.name: _frames(folder) for folder in subfolders(place)}
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be listed ({error.strerror})") from None
-
-
-def _maps(root: Path) -> Path:
-    inner = root / "panoptic_maps"
-    return inner if inner.is_dir() else root
 
 
 def _frames(folder: Path) -> dict[int, Path]:

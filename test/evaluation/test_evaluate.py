@@ -178,11 +178,32 @@ def test_folders_that_are_missing_or_hold_no_truth_are_told(folders, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="empty: no ground truth there"):
         evaluate(tmp_path / "empty", folders[1])
-    (folders[0] / "panoptic_maps").rename(tmp_path / "val")
-    (folders[0] / "panoptic_maps").mkdir()
-    (tmp_path / "val").rename(folders[0] / "panoptic_maps" / "val")
-    with pytest.raises(InputError, match="it has splits, so name one: .*gt/panoptic_maps/val$"):
+
+
+def into_split(root, split):
+    """Moves a folder's sequences into a split."""
+    maps = root / "panoptic_maps"
+    maps.rename(root / split)
+    maps.mkdir()
+    (root / split).rename(maps / split)
+
+
+@pytest.mark.parametrize("sides", [(0,), (1,), (0, 1)])
+def test_a_split_is_looked_into_on_either_side(folders, sides):
+    whole = evaluate(*folders)
+    for side in sides:
+        into_split(folders[side], "val")
+    assert evaluate(*folders) == whole
+
+
+def test_of_several_splits_the_truth_has_to_be_named_and_predictions_follow_it(folders):
+    for root in folders:
+        into_split(root, "val")
+        write(root / "panoptic_maps" / "train" / "0002" / "000000.png", np.zeros((4, 6), np.int32))
+    with pytest.raises(InputError, match="gt: has the splits train, val; name one, such as .*gt/panoptic_maps/train$"):
         evaluate(*folders)
+    result = evaluate(folders[0] / "panoptic_maps" / "val", folders[1])
+    assert (result["frames"], result["missing"], result["extra"], result["PAT"]) == (2, [], [], 1.0)
 
 
 def test_classes_and_void_come_from_a_yaml_file_too(tmp_path):
