@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mapt_ros.data.labels import LABEL_DIVISOR
+from mapt_ros.data.labels import LABEL_DIVISOR, is_instance
+from mapt_ros.evaluation.overlaps import Overlaps, overlaps
 
 
 @dataclass
@@ -31,7 +32,7 @@ class Identities:
         A thing is matched with the predicted thing of its class whose mask has an IoU over 0.5 with it; there is at
         most one.
         """
-        for label, other in match_things(truth, predicted).items():
+        for label, other in match_things(overlaps(truth, predicted)).items():
             self.things += 1
             if other is None:
                 continue
@@ -53,16 +54,10 @@ class Identities:
         return {label: other for other, (label, _) in longest.items()}
 
 
-def match_things(truth: np.ndarray, predicted: np.ndarray) -> dict[int, int | None]:
-    """Every thing of an HxW label map -> the thing of its class in the other with IoU > 0.5, or None."""
-    labels = np.unique(truth[(truth >= 0) & (truth % LABEL_DIVISOR > 0)])
-    matches: dict[int, int | None] = {}
-    for label in labels.tolist():
-        mask = truth == label
-        candidates, counts = np.unique(predicted[mask], return_counts=True)
-        best, shared = int(candidates[counts.argmax()]), int(counts.max())
-        union = int(mask.sum()) + int((predicted == best).sum()) - shared
-        is_thing = best >= 0 and best % LABEL_DIVISOR > 0
-        same_class = best // LABEL_DIVISOR == label // LABEL_DIVISOR
-        matches[label] = best if is_thing and same_class and 2 * shared > union else None
-    return matches
+def match_things(pairs: Overlaps) -> dict[int, int | None]:
+    """Every thing of a frame's true labels -> the predicted thing of its class with IoU > 0.5, or None."""
+    things = is_instance(pairs.truth)
+    rows = things & is_instance(pairs.predicted) & (pairs.ious() > 0.5)
+    rows &= pairs.truth // LABEL_DIVISOR == pairs.predicted // LABEL_DIVISOR
+    matches: dict[int, int | None] = dict.fromkeys(np.unique(pairs.truth[things]).tolist())
+    return matches | dict(zip(pairs.truth[rows].tolist(), pairs.predicted[rows].tolist(), strict=True))

@@ -151,11 +151,16 @@ def _x_axis(canvas: np.ndarray, chart: Chart, axes: _Axes) -> None:
 
 
 def _bars(canvas: np.ndarray, axes: _Axes, series: Series, color: Color, place: int, of: int) -> None:
+    """One series' bars, each with its value on top where that fits."""
     share = 0.8 / of
     for x, y in series.points:
         if y is not None:
             left = x - 0.4 + place * share
-            cv2.rectangle(canvas, axes.pixel(left, y), axes.pixel(left + 0.92 * share, 0), color, cv2.FILLED)
+            (x0, top), (x1, ground) = axes.pixel(left, y), axes.pixel(left + 0.92 * share, 0)
+            cv2.rectangle(canvas, (x0, top), (x1, ground), color, cv2.FILLED)
+            text = f"{y:.3g}"
+            if _width(text, _SIZE) <= x1 - x0:
+                _write(canvas, text, (x0 + x1) // 2, min(top, ground) - 4, align=0.5)
 
 
 def _curve(canvas: np.ndarray, axes: _Axes, series: Series, color: Color) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 
 from mapt_ros.data.labels import LABEL_DIVISOR
 from mapt_ros.evaluation.identity import Identities, match_things
+from mapt_ros.evaluation.overlaps import overlaps
 
 CAR, PERSON = 13 * LABEL_DIVISOR, 11 * LABEL_DIVISOR
 
@@ -21,11 +22,14 @@ LEFT, RIGHT = slice(0, 8), slice(10, 18)
 
 def test_a_thing_is_matched_above_half_iou_with_its_own_class_only():
     truth = picture((CAR + 1, LEFT))
-    assert match_things(truth, picture((CAR + 5, slice(0, 5)))) == {CAR + 1: CAR + 5}  # 5 of 8
-    assert match_things(truth, picture((CAR + 5, slice(0, 4)))) == {CAR + 1: None}  # exactly half
-    assert match_things(truth, picture((PERSON + 5, LEFT))) == {CAR + 1: None}
-    assert match_things(truth, picture((CAR, LEFT))) == {CAR + 1: None}  # crowd is no thing
-    assert match_things(truth, np.full((1, 20), -1, np.int32)) == {CAR + 1: None}
+    for predicted, expected in (
+        (picture((CAR + 5, slice(0, 5))), CAR + 5),  # 5 of 8
+        (picture((CAR + 5, slice(0, 4))), None),  # exactly half
+        (picture((PERSON + 5, LEFT)), None),
+        (picture((CAR, LEFT)), None),  # crowd is no thing
+        (np.full((1, 20), -1, np.int32), None),
+    ):
+        assert match_things(overlaps(truth, predicted)) == {CAR + 1: expected}
 
 
 def test_switches_are_counted_against_the_last_match_also_over_a_gap():

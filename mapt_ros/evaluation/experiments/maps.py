@@ -32,7 +32,7 @@ def write_maps(place: Path, tracker: PanopticTracker, dataset: Dataset, variants
     Raises:
         InputError: a file cannot be read or written; the sequences before are kept.
     """
-    missing = [sequence for sequence in dataset.sequences if not _record(place, sequence).is_file()]
+    missing = [sequence for sequence in dataset.sequences if _propagation(place, sequence) is None]
     frames = sum(map(len, missing))
     with tqdm(total=frames, desc=f"track {dataset.folder.name}", unit="frame", disable=None) as bar:
         for sequence in missing:
@@ -55,7 +55,7 @@ def measure(place: Path, source: Source, variants: tuple[Variant, ...]) -> dict[
             hidden = hidden_things(sequence.labels(i) for i in range(len(sequence)))
             sparsest = max(variant.every for variant in variants)
             piece = len(sequence) if sparsest == 1 else max(2, len(sequence) // sparsest)
-            quality = json.loads(_record(place, sequence).read_text())
+            quality = _propagation(place, sequence) or {}
             for variant in variants:
                 if str(variant.every) in quality:
                     results[variant.name].propagation.merge(PropagationQuality(**quality[str(variant.every)]))
@@ -94,7 +94,8 @@ def _write_sequence(
                 folder.rename(final)
             # The record comes last: where it is, the sequence is whole.
             _record(place, sequence).parent.mkdir(exist_ok=True)
-        record = {str(every): asdict(quality) for every, quality in qualities.items()}
+        propagation = {str(every): asdict(quality) for every, quality in qualities.items()}
+        record = {"frames": sequence.numbers, "propagation": propagation}
         write_beside(_record(place, sequence), (json.dumps(record) + "\n").encode())
     finally:
         for folder in hidden.values():
@@ -125,6 +126,15 @@ def _folder(place: Path, variant: str, sequence: str) -> Path:
 
 def _file(sequence: Sequence, i: int) -> str:
     return f"{sequence.numbers[i]:06d}.png"
+
+
+def _propagation(place: Path, sequence: Sequence) -> dict | None:
+    """What the sequence's record holds; None where the sequence is not whole, or has other frames by now."""
+    try:
+        record = json.loads(_record(place, sequence).read_text())
+        return record["propagation"] if record["frames"] == list(sequence.numbers) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _record(place: Path, sequence: Sequence) -> Path:

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mapt_ros.data.labels import ClassSet, is_instance
+from mapt_ros.data.labels import ClassSet
 from mapt_ros.data.pairs import centroids
 from mapt_ros.evaluation.evaluate import Evaluator
-from mapt_ros.evaluation.overlaps import ClassTable, overlaps
+from mapt_ros.evaluation.identity import match_things
 from mapt_ros.evaluation.propagation import PropagationQuality
 
 # How tables show them: numbers, pixels and rates as they are, everything else in percent.
@@ -112,8 +112,10 @@ class Measured:
         Raises:
             InputError: the maps differ in size, or a class is not in the set.
         """
-        self.evaluator.add(sequence if piece == 0 else f"{sequence} piece {piece}", truth.labels, predicted)
-        self.associations.add(sequence, truth, found_things(truth.labels, predicted, self.evaluator.stq.table))
+        name = sequence if piece == 0 else f"{sequence} piece {piece}"
+        pairs, _ = self.evaluator.add(name, truth.labels, predicted)
+        found = {label: other for label, other in match_things(pairs).items() if other is not None}
+        self.associations.add(sequence, truth, found)
 
     def scores(self) -> dict[str, float | int | None]:
         """By name: those of ``mapt evaluate``, and what studies add; None where there is nothing to measure."""
@@ -136,14 +138,6 @@ class Measured:
             "carried IoU": propagation["carried_iou"],
             "copied IoU": propagation["copied_iou"],
         }
-
-
-def found_things(truth: np.ndarray, predicted: np.ndarray, table: ClassTable) -> dict[int, int]:
-    """Thing -> the predicted thing of its class whose mask has an IoU over 0.5 with it, of two HxW label maps."""
-    pairs = overlaps(truth, predicted)
-    rows = is_instance(pairs.truth) & is_instance(pairs.predicted) & (pairs.ious() > 0.5)
-    rows &= table.things(pairs.truth) & (table.positions(pairs.truth) == table.positions(pairs.predicted))
-    return dict(zip(pairs.truth[rows].tolist(), pairs.predicted[rows].tolist(), strict=True))
 
 
 def shown(name: str, value: float | None) -> str:

@@ -69,9 +69,10 @@ def claim(out: Path, made_from: dict[str, Any]) -> None:
             old, new = flatten(found), flatten(made_from)
         except (OSError, ValueError, AttributeError):
             raise InputError(f"{note}: cannot be read; choose another --out, or remove that folder") from None
-        if old != new:
-            key = next(key for key in {**new, **old} if old.get(key) != new.get(key))
-            was, is_ = (str(values.get(key, "nothing"))[:60] for values in (old, new))
+        changed = [key for key in {**new, **old} if old.get(key) != new.get(key)]
+        if changed:
+            key = changed[0]
+            was, is_ = ("unset" if values.get(key) is None else str(values[key])[:60] for values in (old, new))
             raise InputError(f"{out}: was begun with {key} {was}, not {is_}; choose another --out, or remove it")
         return
     if any((out / name).exists() for name in (RESULTS, TABLE, PLOT, "maps", "training")):

@@ -83,6 +83,7 @@ def run_experiment(options: ExperimentOptions) -> dict[str, Any]:
         "weights": {"name": tracker.weights_name, "hash": tracker.weights_hash},
         "settings": tracker.settings.model_dump(),
         "data": {source.name: str(source.dataset.folder.resolve()) for source in sources},
+        "split": options.limits.split,
         "frames": options.limits.frames,
     }
     if checkpoints:

@@ -118,12 +118,21 @@ def test_a_killed_study_loses_no_sequence_that_was_done(run, tmp_path, street):
     assert [path.stat().st_mtime_ns for path in first] == before
 
 
+def test_a_sequence_that_has_grown_is_tracked_anew(run, tmp_path, tiny_drive, write_street):
+    for count in (2, 3):
+        write_street(tmp_path / "data", tiny_drive[:count], "0000")
+        rows = run("cross-dataset", data=(tmp_path / "data",))["rows"]
+        assert rows[0]["scores"]["track-frames"] == 3 * count
+
+
 def test_a_folder_of_another_study_is_refused_but_more_sequences_go_on(run, street):
     run("ablation", limits=Limits(sequences=1, frames=2))
     with pytest.raises(InputError, match="was begun with study ablation, not cross-dataset"):
         run("cross-dataset", limits=Limits(sequences=1, frames=2))
     with pytest.raises(InputError, match="was begun with frames 2, not 3"):
         run("ablation", limits=Limits(sequences=1, frames=3))
+    with pytest.raises(InputError, match="was begun with split unset, not val"):  # both may have a sequence 0000
+        run("ablation", limits=Limits("val", sequences=1, frames=2))
     more = run("ablation", limits=Limits(frames=2))
     assert more["data"][street.name]["sequences"] == {"0000": 2, "0001": 2}
 
