@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mapt_ros.errors import InputError
-from mapt_ros.threads import share_cores
+from mapt_ros.threads import keep_memory, share_cores
 
 app = typer.Typer(
     name="mapt",
@@ -303,6 +303,7 @@ def _report(result: dict, as_json: bool) -> None:
 def main() -> None:
     """Entry point of the console script."""
     share_cores()
+    keep_memory()
     try:
         app()
     except InputError as error:

@@ -193,8 +193,9 @@ class MAPT(nn.Module):
         having = [i for i, state in enumerate(previous) if state is not None]
         if not having:
             return [None] * len(previous), None
-        before = torch.stack([previous[i].semantic for i in having])
-        field = self.motion.field(before, current[having])
+        # Stacked with the channels last, as they lie in memory.
+        before = torch.stack([previous[i].semantic.permute(1, 2, 0) for i in having]).permute(0, 3, 1, 2)
+        field = self.motion.field(before, current if len(having) == len(previous) else current[having])
         moved = self.motion.propagate_features(field, before)
         features = moved.new_zeros(len(previous), *moved.shape[1:])
         features[having] = moved

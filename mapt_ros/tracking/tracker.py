@@ -290,8 +290,9 @@ def to_image(prediction: Prediction, size: tuple[int, int]) -> tuple[Tensor, Det
     """Semantic logits (KxHxW) and detections of a prediction, at the size of the image they came from."""
     scales = [side / inner for side, inner in zip(size, prediction.size)]
     # The operator behind ``interpolate``, which takes a size or scales, but not both: the cells end beyond the image.
+    # Class by class in memory, for fusion goes through them so.
     logits = torch.ops.aten.upsample_bilinear2d(
-        prediction.semantic_logits[None].float(), size, False, *(4 * scale for scale in scales)
+        prediction.semantic_logits[None].float().contiguous(), size, False, *(4 * scale for scale in scales)
     )
     detections = prediction.detections
     if scales != [1.0, 1.0]:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mapt_ros.errors import InputError
-from mapt_ros.threads import share_cores
+from mapt_ros.threads import keep_memory, share_cores
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
@@ -50,6 +50,7 @@ def _end_with_parent(parent: int) -> None:
 
 if __name__ == "__main__":
     share_cores()
+    keep_memory()
     if starter := os.environ.get("MAPT_PARENT"):
         threading.Thread(target=_end_with_parent, args=(int(starter),), daemon=True).start()
     app()
