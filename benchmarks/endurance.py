@@ -18,6 +18,7 @@ from mapt_ros.evaluation.costs import device_name
 from mapt_ros.model.config import AppearanceConfig, InstanceConfig, ModelConfig, MotionConfig, SemanticConfig
 from mapt_ros.model.inference import fold_batch_norm
 from mapt_ros.model.mapt import MAPT
+from mapt_ros.threads import keep_memory
 from mapt_ros.tracking.config import TrackerConfig
 from mapt_ros.tracking.tracker import PanopticTracker, pick_device
 
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("--size", default="64x128")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
+    keep_memory()  # as the node and the command line do
     device = pick_device(options.device)
     height, width = map(int, options.size.split("x"))
     torch.manual_seed(0)

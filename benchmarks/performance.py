@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 from mapt_ros.evaluation.bench import bench
+from mapt_ros.threads import keep_memory
 from mapt_ros.viz.chart import Chart, Series, draw
 
 SWEEPS = {
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
+    keep_memory()  # as the node and the command line do
     results = {}
     for name in options.sweep or SWEEPS:
         results[name] = []
