@@ -2,7 +2,7 @@
 
     python -m benchmarks.soak [--minutes 30] [--faults all|NAME ...] [--scale 1.0] [--json FILE]
 
-Full counts take hours; ``--scale 0.01 --minutes 1`` runs a short form of everything.
+Full counts take about an hour; ``--scale 0.01 --minutes 1`` runs a short form of everything.
 """
 
 import argparse
@@ -58,7 +58,7 @@ FAULTS = {
     "lifecycle": Fault(lives.lifecycle, "100 lifecycle cycles", "same threads, files and memory"),
     "kill": Fault(
         lives.kill,
-        "SIGKILL while tracks, video and bags are written, 10 times each",
+        "SIGKILL while tracks, video and bags are written; of recorder, player and node; 10 times each",
         "finished files readable, nothing partial under a final name",
     ),
     "messages": Fault(streams.messages, "5,000 Image messages made up by hypothesis", "no exception escapes"),
@@ -84,12 +84,21 @@ def main() -> int:
             outcome = attempt(FAULTS[name].run, plan)
         results[name] = outcome
         seconds = time.monotonic() - begun_s
-        print(f"  {'holds' if not outcome.problems else outcome.problems[:5]} ({seconds:.0f} s)", file=sys.stderr)
+        print(
+            f"  {'holds' if not outcome.problems else outcome.problems[:5]} ({seconds:.0f} s)",
+            file=sys.stderr,
+            flush=True,
+        )
+        if options.json:  # after every fault: what was measured in hours is kept, whatever comes next
+            write_results(results, options.json)
     print(table(results))
-    if options.json:
-        document = {name: {"ran": o.ran, "measured": o.measured, "problems": o.problems} for name, o in results.items()}
-        options.json.write_text(json.dumps(document, indent=1) + "\n")
     return int(any(outcome.problems for outcome in results.values()))
+
+
+def write_results(results: dict[str, Outcome], path: Path) -> None:
+    """All results so far, as JSON."""
+    document = {name: {"ran": o.ran, "measured": o.measured, "problems": o.problems} for name, o in results.items()}
+    path.write_text(json.dumps(document, indent=1) + "\n")
 
 
 def table(results: dict[str, Outcome]) -> str:

@@ -20,8 +20,9 @@ from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.parameter import Parameter, parameter_value_to_python
 
 from benchmarks.soak.outcome import Outcome, Plan
-from benchmarks.soak.rig import PATIENCE_S, PERIOD_NS, SIZE, START_NS, client, image, node
+from benchmarks.soak.rig import PATIENCE_S, PERIOD_NS, SIZE, START_NS, client, image, node, player, write_drive
 from mapt_ros.replay.bag_reader import BagReader
+from mapt_ros.ros.recorder import Recorder
 
 CYCLE = (
     Transition.TRANSITION_DEACTIVATE,
@@ -30,6 +31,7 @@ CYCLE = (
     Transition.TRANSITION_ACTIVATE,
 )
 MODES = ["combined", "motion", "appearance", "appearance-first", "simultaneous"]
+PANOPTIC = {"/mapt/panoptic": "mapt_ros/msg/PanopticFrame"}
 TRACKS, VIDEO, BAG = "tracks.jsonl", "overlay.mp4", "panoptic"
 
 
@@ -118,16 +120,50 @@ def lifecycle(plan: Plan, outcome: Outcome) -> None:
 
 
 def kill(plan: Plan, outcome: Outcome) -> None:
-    """SIGKILL while tracks, video and bags are written, offline and by the recorder."""
+    """SIGKILL while tracks, video and bags are written, offline and by the recorder; of the player and the node too."""
     count = plan.count(10, least=2)
-    outcome.ran = f"{count} kills of the offline writer (tracks, video, bag), {count} of the recorder"
+    outcome.ran = f"{count} kills each of the offline writer (tracks, video, bag), the recorder, the player, the node"
+    _kill_writers(plan, outcome, count)
+    drive = write_drive(plan.folder / "drive", 20)
+    with node(plan.folder) as process, client() as camera:
+        camera.wait_for_node()
+        for number in range(count):
+            bag = plan.folder / f"recorded{number}"
+            with _victim("record", str(bag)) as recorder:
+                _feed_until(camera, recorder, number)
+            outcome.expect(not bag.exists(), f"{bag.name} is there, although its recorder was killed")
+        outcome.measured["bags under a final name after a killed recorder"] = len(list(plan.folder.glob("recorded*")))
+        for number in range(count):
+            with Recorder(plan.folder / f"player{number}", PANOPTIC) as recorder:
+                with player(drive, loop=1_000_000):
+                    recorder.wait_for(*PANOPTIC, 5, PATIENCE_S)
+                stamp_ns = START_NS + (1 + count + number) * 10**12
+                camera.send(image(stamp_ns))
+                outcome.expect(camera.answered(stamp_ns), f"no answer after player {number} was killed")
+            _check_recording(plan.folder / f"player{number}", recorder, outcome)
+        outcome.end(process)
+    for number in range(count):
+        with (
+            Recorder(plan.folder / f"node{number}", PANOPTIC) as recorder,
+            player(drive, loop=10**6),
+            node(plan.folder),
+        ):
+            recorder.wait_for(*PANOPTIC, 5, PATIENCE_S)  # the node is killed where its context is left
+        _check_recording(plan.folder / f"node{number}", recorder, outcome)
+    outcome.measured["whole recordings of a killed player or node"] = sum(
+        len(list(plan.folder.glob(f"{party}[0-9]*"))) for party in ("player", "node")
+    )
+
+
+def _kill_writers(plan: Plan, outcome: Outcome, count: int) -> None:
+    """Kills processes that write tracks, video and bag at once, and looks at what is under a final name."""
     source = plan.folder / "images"
     source.mkdir()
     noise = np.random.default_rng(0)
     for number in range(30):
         picture = noise.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
         cv2.imwrite(str(source / f"{number:06d}.png"), picture)
-    choose, whole = random.Random(plan.seed), 0
+    choose, whole, cut = random.Random(plan.seed), 0, 0
     for number in range(count):
         out = plan.folder / f"out{number}"
         command = [sys.executable, "-m", "benchmarks.soak.nothing", "write", str(source), str(out)]
@@ -139,18 +175,17 @@ def kill(plan: Plan, outcome: Outcome) -> None:
         writer.kill()
         writer.wait()
         whole += sum(_check(path, outcome) for path in _results(out))
+        cut += any(not (folder / "summary.json").exists() for folder in out.glob("[0-9]*"))
     outcome.measured["finished files, all readable" if not outcome.problems else "readable files"] = whole
+    outcome.measured["kills amid a file"] = cut
     outcome.expect(whole > 0, "nothing was finished before a kill")
 
-    with node(plan.folder) as process, client() as camera:
-        camera.wait_for_node()
-        for number in range(count):
-            bag = plan.folder / f"recorded{number}"
-            with _victim("record", str(bag)) as recorder:
-                _feed_until(camera, recorder, number)
-            outcome.expect(not bag.exists(), f"{bag.name} is there, although its recorder was killed")
-        outcome.measured["bags under a final name after a killed recorder"] = len(list(plan.folder.glob("recorded*")))
-        outcome.end(process)
+
+def _check_recording(bag: Path, recorder: Recorder, outcome: Outcome) -> None:
+    """A recording that outlived the others' deaths has all that the recorder counted."""
+    frames = len(list(BagReader(bag).messages(*PANOPTIC))) if bag.exists() else 0
+    (counted,) = recorder.counts.values()
+    outcome.expect(0 < frames == counted, f"{bag.name}: {frames} frames of {counted} recorded")
 
 
 @contextmanager

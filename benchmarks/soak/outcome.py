@@ -86,10 +86,12 @@ class Outcome:
 
 
 def attempt(fault, plan: Plan) -> Outcome:
-    """Runs a fault; what broke it off is one more problem."""
+    """Runs a fault; whatever broke it off is one more problem, so that the others still run."""
     outcome = Outcome()
     try:
         fault(plan, outcome)
-    except (InputError, OSError, TimeoutError) as error:
+    except InputError as error:
         outcome.problems.append(f"broke off: {error}")
+    except Exception as error:  # noqa: BLE001 - a report of hours must not be lost to one fault's mistake
+        outcome.problems.append(f"broke off: {type(error).__name__}: {error}")
     return outcome

@@ -19,6 +19,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from mapt_ros.errors import InputError
+from mapt_ros.replay.bags import BagWriter
 from mapt_ros.ros.conversions import stamp_to_ns
 from mapt_ros.ros.participant import participant
 
@@ -117,7 +118,7 @@ class Client:
     def wait_for_node(self) -> None:
         """Until images reach the node and its answers reach us."""
         self.until(lambda: self._publisher.get_subscription_count() > 0, "the node's subscription", 4 * PATIENCE_S)
-        self.until(lambda: "mapt" in self.diagnostics, "the node's diagnostics")
+        self.until(lambda: "mapt: node state" in self.diagnostics, "the node's diagnostics")
         self.until(lambda: self.ros.count_publishers("/mapt/panoptic") > 0, "the node's publisher")
         # Both ends find each other at different moments: ask until there is an answer.
         for number in range(200):
@@ -213,6 +214,26 @@ def image(stamp_ns: int, *, pixels: np.ndarray | None = None, frame_id: str = "c
     for name, value in fields.items():
         setattr(message, name, value)
     return message
+
+
+def write_drive(bag: Path, frames: int) -> Path:
+    """A bag of so many images at 10 Hz, from ``START_NS`` on."""
+    with BagWriter(bag, topic="/image") as writer:
+        for number in range(frames):
+            writer.write_image(np.full((*SIZE, 3), number, np.uint8), START_NS + number * PERIOD_NS)
+    return bag
+
+
+@contextmanager
+def player(bag: Path, *, loop: int) -> Iterator[subprocess.Popen]:
+    """``mapt bag play`` as a process that plays a bag over and over, as fast as the node answers."""
+    command = [sys.executable, "-m", "mapt_ros.cli", "bag", "play", str(bag), "--rate", "0", "--loop", str(loop)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _ros(value) -> str:

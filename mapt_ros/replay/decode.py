@@ -10,6 +10,8 @@ from PIL import Image
 from mapt_ros.errors import InputError, first_line
 
 MAX_PIXELS = 1 << 26  # 67 megapixels; more is a damaged header rather than a camera
+MAX_BYTES = 8 * MAX_PIXELS  # four samples of 16 bits each
+_FORMATS = ("JPEG", "PNG")  # Pillow would take any, some by way of other programs
 
 _BAYER = {
     "rggb": cv2.COLOR_BayerRGGB2RGB,
@@ -131,14 +133,14 @@ def decode_message(message) -> np.ndarray:
 
 
 def decode_compressed(data: bytes | memoryview | np.ndarray) -> np.ndarray:
-    """The pixels of a PNG, JPEG or other image file's bytes as HxWx3 uint8 RGB; alpha is dropped, grey repeated.
+    """The pixels of a PNG or JPEG file's bytes as HxWx3 uint8 RGB; alpha is dropped, grey repeated.
 
     Raises:
-        InputError: not an image, damaged or cut off (OpenCV would hand back grey rows instead), absurdly large.
+        InputError: neither of these, damaged or cut off (OpenCV would hand back grey rows instead), absurdly large.
     """
     raw = bytes(data)
     try:
-        with Image.open(io.BytesIO(raw)) as image:
+        with Image.open(io.BytesIO(raw), formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise InputError(
                     f"image of {image.width}x{image.height} pixels; at most {MAX_PIXELS} pixels are accepted"

@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -19,7 +20,9 @@ from mapt_ros.ros.conversions import (
     encode_labels_image,
     encode_panoptic,
     stamp_to_ns,
+    why_too_long,
 )
+from mapt_ros.ros.diagnostics import stream_status
 from mapt_ros.ros.inbox import Inbox, Waiting
 from mapt_ros.ros.markers import GroundCamera, GroundTrails, clear_markers, track_markers
 from mapt_ros.ros.parameters import NodeParameters
@@ -72,6 +75,7 @@ class CameraChannel:
         self._subscriptions = []
         self._expected_s = time.monotonic()  # images are, since then
         self._silence_told = ""
+        self._unstamped_told = False
 
         prefix = f"{self.name}/" if self.name else ""
         self.image_topic = node.resolve_topic_name(f"{prefix}image")
@@ -127,10 +131,6 @@ class CameraChannel:
         for publisher in (self._panoptic, self._overlay, self._labels, self._markers):
             self._node.destroy_publisher(publisher)
 
-    def publisher_count(self) -> int:
-        """How many publishers the image topic has."""
-        return self._node.count_publishers(self.image_topic)
-
     def replace_state(self, state) -> None:
         """Goes on with a fresh state in the next epoch; the worker must have ended."""
         state.epoch = self.state.epoch + 1
@@ -143,9 +143,18 @@ class CameraChannel:
         """Queues an image, unless its stamp is late or a duplicate."""
         if not self.enabled:
             return
-        self.statistics.receive()
-        self.qos_problem = ""
         stamp_ns = stamp_to_ns(message.header)
+        self.statistics.receive(stamped=stamp_ns != 0)
+        self.qos_problem = ""
+        if problem := why_too_long(message):
+            self._drop("length", f"{self.image_topic}: {problem}; image dropped", is_error=True)
+            return
+        # A first stamp of 0 alone may be a clock that starts there.
+        if stamp_ns == 0 == self._last_ns and not self._unstamped_told:
+            self._unstamped_told = True
+            self._node.get_logger().warning(
+                f"{self.image_topic}: images without a stamp; they count in the order of arrival, velocities are unknown"
+            )
         verdict = judge_stamp(
             stamp_ns,
             self._last_ns,
@@ -193,8 +202,22 @@ class CameraChannel:
             self._expect_images()
         self.enabled = enabled
 
-    def watch_input(self) -> None:
-        """To be called now and then: tells in the log, once each time, when images stop and when they come again."""
+    def report(self, status: DiagnosticStatus) -> DiagnosticStatus:
+        """Fills in this camera's diagnostic."""
+        self._watch_input()
+        publishers = self._publisher_count()
+        return stream_status(
+            status,
+            self.statistics.report(),
+            topic=self.image_topic,
+            publishers=publishers,
+            thresholds=self.live,
+            enabled=self.enabled,
+            qos_problem=self.qos_problem if publishers else "",
+        )
+
+    def _watch_input(self) -> None:
+        """Tells in the log, once each time, when images stop and when they come again."""
         if not self.enabled:
             return
         silent_s = self.statistics.silent_s()
@@ -205,7 +228,7 @@ class CameraChannel:
             silence = "none yet" if silent_s is None else "stopped"
         if silence == self._silence_told:
             return
-        count = self.publisher_count()
+        count = self._publisher_count()
         who = f"{count} publisher{'' if count == 1 else 's'}"
         if silence == "stopped":
             self._node.get_logger().warning(f"{self.image_topic}: no images for {silent_s:.1f} s ({who})")
@@ -214,6 +237,9 @@ class CameraChannel:
         elif self._silence_told == "stopped":
             self._node.get_logger().info(f"{self.image_topic}: images come again")
         self._silence_told = silence
+
+    def _publisher_count(self) -> int:
+        return self._node.count_publishers(self.image_topic)
 
     # In the worker's thread.
 

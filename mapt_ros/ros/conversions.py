@@ -33,12 +33,23 @@ _BY_CV_BRIDGE = {
     **dict.fromkeys(("bgra8", "bgra16", "8UC4"), "bgra8"),
 }
 
+_LONGEST_FRAME_ID = 255  # it goes out again with every message made of the image
+
 _bridge = CvBridge()
 
 
 def stamp_to_ns(header: Header) -> int:
     """The header's stamp in nanoseconds."""
     return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+
+
+def why_too_long(message: Image | CompressedImage) -> str:
+    """What of an image message is longer than any camera makes it, in one line; empty if nothing is."""
+    if len(message.data) > decode.MAX_BYTES:
+        return f"{len(message.data)} bytes of data; at most {decode.MAX_BYTES} are accepted"
+    if len(message.header.frame_id) > _LONGEST_FRAME_ID:
+        return f"frame_id of {len(message.header.frame_id)} characters; at most {_LONGEST_FRAME_ID} are accepted"
+    return ""
 
 
 def decode_image(message: Image) -> np.ndarray:

@@ -27,17 +27,16 @@ class Thresholds:
 
 
 def stream_status(
-    name: str,
+    status: DiagnosticStatus,
     report: StreamReport,
     *,
-    hardware: str,
     topic: str,
     publishers: int,
     thresholds: Thresholds,
     enabled: bool = True,
     qos_problem: str = "",
 ) -> DiagnosticStatus:
-    """The diagnostic of one camera: an error where images could not be used, a warning where none come or many go.
+    """Fills in the diagnostic of one camera: an error where images could not be used, a warning where none come or many go.
 
     A camera that was disabled on purpose is no fault, whatever its topic does.
     """
@@ -47,7 +46,7 @@ def stream_status(
         problems = []
     else:
         problems = _problems(report, thresholds, topic, publishers, qos_problem)
-    status = DiagnosticStatus(name=name, hardware_id=hardware, level=DiagnosticStatus.OK)
+    status.level = DiagnosticStatus.OK
     if problems:
         status.level = max(level for level, _ in problems)
         status.message = "; ".join(text for _, text in problems)
@@ -59,6 +58,7 @@ def stream_status(
         "received": str(report.received),
         "published": str(report.published),
         "publishers": str(publishers),
+        "unstamped": str(report.unstamped),
         "tracks": str(report.visible),
         "tracks_created": str(report.created),
         "tracks_lost": str(report.lost),
@@ -72,12 +72,10 @@ def stream_status(
     return status
 
 
-def node_status(name: str, *, state: str, hardware: str, weights: str, problem: str) -> DiagnosticStatus:
-    """The diagnostic of the node itself; ``problem`` is what keeps it from working, empty if nothing does."""
-    status = DiagnosticStatus(name=name, hardware_id=hardware, level=DiagnosticStatus.OK, message=state)
-    if problem:
-        status.level, status.message = DiagnosticStatus.ERROR, problem
-    status.values = _key_values({"state": state, "device": hardware, "weights": weights, **memory_megabytes()})
+def node_status(status: DiagnosticStatus, *, state: str, device: str, weights: str, problem: str) -> DiagnosticStatus:
+    """Fills in the diagnostic of the node itself; ``problem`` is what keeps it from working, empty if nothing does."""
+    status.level, status.message = (DiagnosticStatus.ERROR, problem) if problem else (DiagnosticStatus.OK, state)
+    status.values = _key_values({"state": state, "device": device, "weights": weights, **memory_megabytes()})
     return status
 
 

@@ -8,23 +8,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.signals import SignalHandlerOptions
-from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
 from mapt_ros.errors import InputError
 from mapt_ros.msg import ClassMap
 from mapt_ros.ros.channel import CameraChannel
 from mapt_ros.ros.conversions import encode_classes
-from mapt_ros.ros.diagnostics import node_status, stream_status
+from mapt_ros.ros.diagnostics import node_status
 from mapt_ros.ros.faults import free_memory
 from mapt_ros.ros.inbox import Inbox
 from mapt_ros.ros.parameters import (
@@ -36,8 +35,9 @@ from mapt_ros.ros.parameters import (
     why_fixed,
     why_invalid,
 )
+from mapt_ros.ros.updater import create_updater
 from mapt_ros.ros.worker import Worker, describe
-from mapt_ros.threads import share_cores
+from mapt_ros.threads import keep_memory, share_cores
 
 _END_S = 1.5  # how long the end of the process waits for a frame in the network and for the middleware
 
@@ -83,9 +83,9 @@ class MaptNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._on_set_parameters)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/set_enabled", self._on_set_enabled)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        # The node's own clock may be a simulated one that stands still.
-        self.create_timer(1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._updater = create_updater(self)
+        self._updater.setHardwareID("none")
+        self._updater.add("node state", self._report)
 
     def start(self) -> None:
         """Configures and activates the node, unless ``autostart`` is false."""
@@ -181,8 +181,10 @@ class MaptNode(LifecycleNode):
             debug=self.get_logger().debug,
             on_device_lost=lambda text: self.executor.create_task(self._on_device_lost, text),
         )
+        self._updater.setHardwareID(str(self._tracker.device))
         for channel in self._channels:
             channel.open(inbox)
+            self._updater.add(channel.name or "camera", channel.report)
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(
                 min_forward=None,
@@ -205,6 +207,7 @@ class MaptNode(LifecycleNode):
             self._jump_handle = None
         for channel in self._channels:
             channel.close()
+            self._updater.removeByName(channel.name or "camera")
 
     def _release(self) -> None:
         for channel in self._channels:
@@ -215,6 +218,7 @@ class MaptNode(LifecycleNode):
             self.destroy_publisher(self._classes_publisher)
             self._classes_publisher = None
         self._tracker = self._settings = None
+        self._updater.setHardwareID("none")
 
     def _on_device_lost(self, text: str) -> None:
         """In the executor's thread, after the worker has ended: the network cannot run on its device any more."""
@@ -301,29 +305,13 @@ class MaptNode(LifecycleNode):
             for channel in self._channels:
                 channel.on_clock_jump(now_ns)
 
-    def _publish_diagnostics(self) -> None:
-        name = self.get_fully_qualified_name().lstrip("/")
-        state = self._state()
-        device = str(self._tracker.device) if self._tracker is not None else ""
-        weights = f"{self._tracker.weights_name} {self._tracker.weights_hash}" if self._tracker is not None else ""
-        array = DiagnosticArray(header=Header(stamp=self.get_clock().now().to_msg()))
-        array.status.append(node_status(name, state=state, hardware=device, weights=weights, problem=self._problem))
-        for channel in self._channels if self._worker is not None else ():
-            channel.watch_input()
-            publishers = channel.publisher_count()
-            array.status.append(
-                stream_status(
-                    f"{name}: {channel.name or 'camera'}",
-                    channel.statistics.report(),
-                    hardware=device,
-                    topic=channel.image_topic,
-                    publishers=publishers,
-                    thresholds=channel.live,
-                    enabled=channel.enabled,
-                    qos_problem=channel.qos_problem if publishers else "",
-                )
-            )
-        self._diagnostics.publish(array)
+    def _report(self, status: DiagnosticStatus) -> DiagnosticStatus:
+        """Fills in the node's own diagnostic."""
+        tracker = self._tracker
+        device, weights = "", ""
+        if tracker is not None:
+            device, weights = str(tracker.device), f"{tracker.weights_name} {tracker.weights_hash}"
+        return node_status(status, state=self._state(), device=device, weights=weights, problem=self._problem)
 
     def _state(self) -> str:
         """The lifecycle state's name; rclpy keeps its own to itself."""
@@ -345,6 +333,7 @@ def main(argv: list[str] | None = None, *, tracker_factory: Callable = load_trac
         tracker_factory: as for MaptNode.
     """
     share_cores()  # torch is imported when the node is configured
+    keep_memory()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -27,6 +27,7 @@ class StreamReport:
         drops: images that did not become a frame, by cause, since the start.
         new_drops: the same since the previous report.
         resets: how often the state was reset, by cause, since the start.
+        unstamped: images that came with a stamp of zero, since the start.
         latencies_ms: stage -> (median, 95th percentile) over the latest frames.
         visible: tracks with pixels in the last frame.
         created, lost: tracks that were born, and that went out of sight, since the start.
@@ -41,6 +42,7 @@ class StreamReport:
     drops: Mapping[str, int]
     new_drops: Mapping[str, int]
     resets: Mapping[str, int] = field(default_factory=dict)
+    unstamped: int = 0
     latencies_ms: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     visible: int = 0
     created: int = 0
@@ -63,6 +65,7 @@ class StreamStatistics:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._received = 0
+        self._unstamped = 0
         self._published = 0
         self._last_received_s: float | None = None
         self._drops: Counter[str] = Counter()
@@ -75,10 +78,11 @@ class StreamStatistics:
         self._errors = 0
         self._reported = deque([self._counts()], maxlen=_REPORTS_KEPT)
 
-    def receive(self) -> None:
+    def receive(self, *, stamped: bool = True) -> None:
         """An image arrived."""
         with self._lock:
             self._received += 1
+            self._unstamped += not stamped
             self._last_received_s = time.monotonic()
 
     def expect(self) -> None:
@@ -135,6 +139,7 @@ class StreamStatistics:
                 drops=dict(self._drops),
                 new_drops=self._drops - before.drops,
                 resets=dict(self._resets),
+                unstamped=self._unstamped,
                 latencies_ms={
                     stage: (float(np.percentile(values, 50)), float(np.percentile(values, 95)))
                     for stage, values in self._latencies.items()

@@ -9,6 +9,7 @@ from mapt_ros.tracking.config import TrackerConfig
 from mapt_ros.tracking.frame import Association, TrackedInstance, TrackState
 from mapt_ros.tracking.panoptic import Region
 
+MAX_TRACKS = 1000  # remembered at a time: each carries a mask that is propagated in every frame
 _VELOCITY_MOMENTUM = 0.5  # share of the old velocity kept at an update; centroids of masks jitter
 
 
@@ -131,6 +132,7 @@ def update(
     """Ages, revives, buries and begets; called on every frame, also on one without detections.
 
     A tentative track dies at its first miss; a confirmed one is lost, remembered for ``max_age`` frames, and dies.
+    Beyond ``MAX_TRACKS`` those that were lost first die sooner.
     """
     by_track = {match.track: match for match in matches}
     alive: list[tuple[Track, tuple[str, int]]] = []
@@ -145,4 +147,7 @@ def update(
         if position not in taken:
             alive.append((born(next_id, observation, stamp_ns, config), ("seen", position)))
             next_id += 1
+    if len(alive) > MAX_TRACKS:
+        by_absence = sorted(range(len(alive)), key=lambda position: alive[position][0].instance.frames_since_seen)
+        alive = [alive[position] for position in sorted(by_absence[:MAX_TRACKS])]
     return Update([track for track, _ in alive], [source for _, source in alive], next_id)

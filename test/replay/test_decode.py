@@ -114,6 +114,12 @@ def test_image_files_of_every_depth_become_rgb(data, expected):
     np.testing.assert_array_equal(decode_compressed(data), expected)
 
 
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "TIFF", "PPM"])
+def test_formats_that_other_programs_would_have_to_read_are_refused_whatever_the_file_is_called(kind):
+    with pytest.raises(InputError, match="not a whole image file"):
+        decode_compressed(_file(Image.fromarray(RGB), kind))
+
+
 @given(st.integers(0, len(PNG)))
 def test_a_png_cut_anywhere_is_refused_or_whole(size):
     try:

@@ -1,9 +1,10 @@
-"""A node under test with a client beside it, over real DDS, in a domain of this process alone."""
+"""A node under test with a client beside it, over real DDS, in domains of this process alone."""
 
 import os
 import threading
 import time
 from array import array
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ pytest.importorskip("rclpy")
 from mapt_ros.ros.domain import claim_domain
 
 # Before rclpy reads them; whatever else speaks ROS on this machine must not be heard here.
-os.environ["ROS_DOMAIN_ID"] = str(claim_domain())
+DOMAINS = cycle([str(claim_domain()) for _ in range(16)])
+os.environ["ROS_DOMAIN_ID"] = next(DOMAINS)
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import rclpy
@@ -178,10 +180,19 @@ class Bench:
     def call(self, kind, service: str, request):
         """The answer of a service."""
         client = self.client.create_client(kind, service)
-        assert client.wait_for_service(PATIENCE_S), service
-        future = client.call_async(request)
-        wait_until(future.done, f"the answer of {service}")
-        return future.result()
+        try:
+            assert client.wait_for_service(PATIENCE_S), f"{service}: {self._who_serves(service)}"
+            future = client.call_async(request)
+            wait_until(future.done, f"the answer of {service}")
+            return future.result()
+        finally:
+            self.executor.create_task(self.client.destroy_client, client)
+
+    def _who_serves(self, service: str) -> list[str]:
+        """Who takes a service's requests and who answers, as far as the middleware knows."""
+        takers = self.client.get_subscriptions_info_by_topic(f"rq{service}Request", no_mangle=True)
+        answerers = self.client.get_publishers_info_by_topic(f"rr{service}Reply", no_mangle=True)
+        return [f"{info.node_name} {info.endpoint_type.name}" for info in (*takers, *answerers)]
 
     def expect(self, stamps, frames=None) -> list:
         """Waits for as many frames as stamps, which must be these in this order."""
@@ -218,6 +229,12 @@ class Bench:
         self.node.destroy_node()
         self.client.destroy_node()
         rclpy.shutdown(context=self.context)
+
+
+@pytest.fixture(autouse=True)
+def own_domain(monkeypatch):
+    """A domain in which no earlier test has been lately: the middleware may not have forgotten its endpoints yet."""
+    monkeypatch.setenv("ROS_DOMAIN_ID", next(DOMAINS))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from mapt_ros.data.labels import KITTI_STEP, LABEL_DIVISOR
+from mapt_ros.replay import decode
 from mapt_ros.replay.decode import LAYOUTS, ImageError
 from mapt_ros.replay.decode import decode_image as offline_decode_image
 from mapt_ros.ros.conversions import (
@@ -25,6 +26,7 @@ from mapt_ros.ros.conversions import (
     encode_labels_image,
     encode_panoptic,
     stamp_to_ns,
+    why_too_long,
 )
 from mapt_ros.tracking.frame import Association, PanopticFrame, TrackedInstance, TrackState
 
@@ -208,6 +210,15 @@ def test_depth_topic_is_refused_as_such():
     with pytest.raises(ImageError, match="a depth image") as refusal:
         decode_compressed(CompressedImage(format="16UC1; compressedDepth png"))
     assert refusal.value.cause == "encoding"
+
+
+def test_messages_longer_than_any_cameras_are_told_before_they_wait(monkeypatch):
+    assert why_too_long(message(picture(), "rgb8")) == why_too_long(compressed(".png", picture())) == ""
+    named = message(picture(), "rgb8")
+    named.header.frame_id = "x" * 256
+    assert why_too_long(named) == "frame_id of 256 characters; at most 255 are accepted"
+    monkeypatch.setattr(decode, "MAX_BYTES", 100)
+    assert why_too_long(message(picture(), "rgb8")) == "180 bytes of data; at most 100 are accepted"
 
 
 def frame() -> PanopticFrame:

@@ -17,9 +17,8 @@ EMPTY = PanopticFrame(np.zeros((1, 1), np.int32))
 def status_of(source: StreamStatistics | StreamReport, *, thresholds=None, **options) -> DiagnosticStatus:
     report = source.report() if isinstance(source, StreamStatistics) else source
     return stream_status(
-        "mapt: camera",
+        DiagnosticStatus(name="camera", hardware_id="cpu"),
         report,
-        hardware="cpu",
         topic="/image",
         publishers=1,
         thresholds=thresholds or Thresholds(),
@@ -124,7 +123,7 @@ def test_reason_why_nothing_comes_is_told_where_it_is_known():
 
 def test_node_that_could_not_be_configured_reports_why():
     status = node_status(
-        "mapt", state="unconfigured", hardware="", weights="", problem="configure failed: no such file"
+        DiagnosticStatus(), state="unconfigured", device="", weights="", problem="configure failed: no such file"
     )
     assert (status.level, status.message) == (DiagnosticStatus.ERROR, "configure failed: no such file")
     assert float(memory_megabytes()["memory_mb"]) > 1

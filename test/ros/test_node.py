@@ -13,6 +13,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -189,13 +190,16 @@ def test_stamps_decide_what_is_dropped_and_what_starts_anew(bench, stamps, publi
         node.wait_until(lambda c=cause, n=count: node.diagnostic("mapt: camera", f"dropped_{c}") == n, cause)
 
 
-def test_driver_that_never_stamps_is_served_in_arrival_order(bench):
+def test_driver_that_never_stamps_is_served_in_arrival_order_counted_and_told_once(bench, capfd):
     node = bench(drop_policy="none")
     camera = node.camera()
     for _ in range(4):
         camera.publish(node.image(0))
     frames = node.expect([0] * 4)
     assert [(frame.epoch, frame.sequence) for frame in frames] == [(0, i) for i in range(4)]
+    node.wait_until(lambda: node.diagnostic("mapt: camera", "unstamped") == "4", "4 images without a stamp")
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "WARN" in line]
+    assert "/image: images without a stamp" in line
 
 
 def test_clock_that_jumps_back_starts_anew_once(bench):
@@ -223,6 +227,7 @@ BROKEN = {
     "step": {"step": 24 * 3 - 1},
     "size": {"width": 0},
     "data": {"data": array("B", bytes(10))},
+    "length": {"header": Header(frame_id="x" * 256)},
     "failed": {"color": (255, 0, 255)},  # what the stand-in tracker of these tests takes for poison
 }
 
@@ -354,8 +359,8 @@ def test_node_whose_gpu_is_lost_deactivates_with_the_reason(bench, capfd):
     for stamp in STAMPS[:2]:
         camera.publish(node.image(stamp))
     node.expect(STAMPS[:1])
-    node.wait_until(lambda: node.diagnostic("mapt", "state") == "inactive", "the node's end of work")
-    status = node.status("mapt")
+    node.wait_until(lambda: node.diagnostic("mapt: node state", "state") == "inactive", "the node's end of work")
+    status = node.status("mapt: node state")
     assert status.level == DiagnosticStatus.ERROR
     assert "illegal memory access was encountered; this process cannot use it any more: restart" in status.message
     lines = [line for line in capfd.readouterr().err.splitlines() if "ERROR" in line]
@@ -370,7 +375,7 @@ def test_node_whose_gpu_is_lost_goes_on_with_the_cpu_if_it_may(bench):
     lost = node.tracker
     lost.fails = [lost_device()]
     camera.publish(node.image(STAMPS[1]))
-    node.wait_until(lambda: node.diagnostic("mapt", "device") == "cpu", "the CPU")
+    node.wait_until(lambda: node.diagnostic("mapt: node state", "device") == "cpu", "the CPU")
     node.wait_until(lambda: camera.get_subscription_count() == 1, "the node's subscription")
     node.camera().publish(node.image(STAMPS[2]))
     node.wait_until(lambda: len(node.frames) == 2, "a frame from the CPU")

@@ -74,7 +74,7 @@ def test_configuring_fails_with_the_reason_and_can_be_tried_again(bench, capfd):
         return node._load(weights, **options)
 
     node = bench(tracker_factory=load, weights="missing")
-    node.wait_until(lambda: node.diagnostic("mapt", "state") == "unconfigured", "diagnostics")
+    node.wait_until(lambda: node.diagnostic("mapt: node state", "state") == "unconfigured", "diagnostics")
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "ERROR" in line]
     assert line.endswith("configure failed: missing: no such weights; compact is bundled")
     assert set_parameters(node, weights="compact").successful
@@ -112,8 +112,8 @@ def test_node_that_was_shut_down_says_that_it_is_finalized(bench, active):
     )
     assert state(node) == State.PRIMARY_STATE_FINALIZED
     node.reports.clear()
-    node.wait_until(lambda: node.status("mapt"), "diagnostics")
-    assert node.status("mapt").message == node.diagnostic("mapt", "state") == "finalized"
+    node.wait_until(lambda: node.status("mapt: node state"), "diagnostics")
+    assert node.status("mapt: node state").message == node.diagnostic("mapt: node state", "state") == "finalized"
 
 
 def test_ids_of_an_earlier_configuration_never_come_again(bench):
@@ -134,9 +134,9 @@ def test_diagnostics_tell_rate_latency_memory_and_device(bench):
     node.camera().publish(node.image(STAMPS[0]))
     for key in ("decode_ms_p50", "track_ms_p95", "publish_ms_p50", "total_ms_p95", "rate_hz", "input_hz"):
         node.wait_until(lambda k=key: node.diagnostic("mapt: camera", k) is not None, key)
-    assert float(node.diagnostic("mapt", "memory_mb")) > 1
-    assert node.diagnostic("mapt", "device") == "cpu"
-    assert node.diagnostic("mapt", "weights") == "stand-in 0123456789ab"
+    assert float(node.diagnostic("mapt: node state", "memory_mb")) > 1
+    assert node.diagnostic("mapt: node state", "device") == "cpu"
+    assert node.diagnostic("mapt: node state", "weights") == "stand-in 0123456789ab"
     assert (node.diagnostic("mapt: camera", "tracks"), node.diagnostic("mapt: camera", "tracks_created")) == ("1", "1")
 
 

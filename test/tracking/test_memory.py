@@ -6,7 +6,7 @@ import pytest
 from mapt_ros.tracking.association import Match
 from mapt_ros.tracking.config import TrackerConfig
 from mapt_ros.tracking.frame import Association, TrackState
-from mapt_ros.tracking.memory import Observation, update
+from mapt_ros.tracking.memory import MAX_TRACKS, Observation, update
 from mapt_ros.tracking.panoptic import Region
 
 CONFIG = TrackerConfig(max_age=3, confirm_after=2, embedding_momentum=0.5)
@@ -104,3 +104,15 @@ def test_where_each_mask_comes_from():
         (3, ("seen", 0)),
     ]
     assert outcome.next_id == 4
+
+
+def test_a_crowd_of_lost_tracks_stays_bounded_and_the_first_lost_die_first():
+    tracks, next_id = [], 1
+    config = CONFIG.model_copy(update={"max_age": 100_000, "confirm_after": 1})
+    for index in range(4):  # 400 new things a frame, none of them seen again
+        outcome = update(tracks, [seen_at(float(i)) for i in range(400)], [], next_id, index * SECOND, config)
+        tracks, next_id = outcome.tracks, outcome.next_id
+    assert len(tracks) == len(outcome.source) == MAX_TRACKS
+    ages = [track.instance.frames_since_seen for track in tracks]
+    assert [ages.count(absent) for absent in range(4)] == [400, 400, 200, 0]
+    assert outcome.source[-1] == ("seen", 399)
