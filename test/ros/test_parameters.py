@@ -55,7 +55,11 @@ def test_parameter_file_names_exactly_the_parameters_there_are(bench):
     text = Path(resource("config/mapt.yaml")).read_text()
     shown = yaml.safe_load(text)["/**"]["ros__parameters"]
     node = bench().node
-    declared = {name for name in node._parameters if not name.startswith(("qos_overrides", "use_sim_time"))}
+    declared = {
+        name
+        for name in node._parameters
+        if not name.startswith(("qos_overrides", "use_sim_time", "diagnostic_updater"))
+    }
     commented = {name for name in declared if f"# {name}:" in text}
     assert set(shown) | commented == declared - {"start_type_description_service"}
     for name, value in shown.items():
