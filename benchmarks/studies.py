@@ -2,7 +2,8 @@
 
     python -m benchmarks.studies [--weights compact] [--out out/studies] [--study NAME ...] [--docs]
 
-What is missing of the set (seeds from 100000, which nothing is trained on) is drawn into the cache first. For
+What is missing of the set (seeds from 100000, which nothing is trained on) is drawn into the cache first;
+``fusion-order`` looks at the scenario ``occlusion``, ``failure-cases`` at all scenarios, the others at ``mixed``. For
 ``cross-dataset`` the same sequences are also written as MOTChallenge-STEP and BDD100K would label them; ``--real`` adds
 real ones. ``interval`` fine-tunes the weights for a few steps on sequences of other seeds. A killed run goes on.
 """
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a dataset in the KITTI-STEP layout instead of the procedural one")
     parser.add_argument("--real", type=Path, action="append", default=[], help="one more dataset for cross-dataset")
     parser.add_argument("--sequences", type=int, default=4)
-    parser.add_argument("--frames", type=int, default=20)
+    parser.add_argument("--frames", type=int, default=24)
     parser.add_argument("--steps", type=int, default=10, help="of each of interval's trainings")
     parser.add_argument("--docs", action="store_true", help=f"fill the tables into {PAGE}, the plots beside it")
     options = parser.parse_args()
@@ -55,7 +56,9 @@ def main() -> None:
     mixed = options.data or _drawn(cache / "mixed", SEED, options.sequences, options.frames)
     for name in options.study or STUDIES:
         data, more = (mixed,), {}
-        if name == "failure-cases":
+        if name == "fusion-order" and not options.data:
+            data = (_drawn(cache / "scenarios" / "occlusion", SEED, options.sequences, options.frames, "occlusion"),)
+        elif name == "failure-cases":
             data, more = (cache / "scenarios",), {"seed": SEED}
         elif name == "cross-dataset":
             data = (mixed, *_relabelled(mixed, cache, options.sequences, options.frames), *options.real)
@@ -94,18 +97,21 @@ def _sequences(name: str, sequences: int) -> int | None:
     return (sequences + 1) // 2 if name == "fusion-order" else sequences
 
 
-def _drawn(folder: Path, seed: int, sequences: int, frames: int) -> Path:
+def _drawn(folder: Path, seed: int, sequences: int, frames: int, scenario: str = "mixed") -> Path:
     processes = os.cpu_count() or 1
-    synthesise(folder, seed=seed, sequences=sequences, frames=frames, split="val", processes=processes)
+    synthesise(
+        folder, seed=seed, sequences=sequences, frames=frames, scenario=scenario, split="val", processes=processes
+    )
     return folder
 
 
 def _short_recipe(folder: Path) -> Path:
-    """``compact_synthetic`` for a few steps from trained weights: half the batch, a quarter of the rate, no average."""
+    """``compact_synthetic`` for a few steps from trained weights: one pair a step, a quarter of the rate, no
+    average, the class biases that the weights come with."""
     values = yaml.safe_load(resource("config/train/compact_synthetic.yaml").read_text())
-    values["stages"] = [values["stages"][-1] | {"batch": 2}]
+    values["stages"] = [values["stages"][-1] | {"batch": 1}]
     values["optimiser"]["learning_rate"] /= 4
-    values |= {"weight_average": 0.0, "batch_norm": "frozen"}
+    values |= {"weight_average": 0.0, "batch_norm": "frozen", "bias_frames": 0}
     path = folder / "interval.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(values))

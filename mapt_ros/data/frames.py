@@ -77,11 +77,11 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         InputError: missing, damaged, cut off, or not of 8 bits a channel.
     """
-    return _read(path, _COLOUR, "an image of 8 bits a channel")[1]
+    return _read(path, _COLOUR, "an image of 8 bits a channel")[1].copy()
 
 
 def read_png(path: Path, mode: str, expected: str) -> np.ndarray:
-    """A PNG as it is stored, HxWxC uint8.
+    """A PNG as it is stored, HxWxC uint8, not to be written to.
 
     Args:
         mode: the only kind accepted, Pillow's ``RGB`` or ``RGBA``.
@@ -164,13 +164,13 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _read(path: Path, modes: dict[str, str], expected: str) -> tuple[str, np.ndarray]:
-    """A file's format, and its pixels in the mode that ``modes`` gives for the one it is stored in."""
+    """A file's format, and its pixels in the mode that ``modes`` gives for the one it is stored in; Pillow's, read-only."""
     try:
         # Pillow rather than OpenCV, which would hand back grey rows where a file is cut off.
         with Image.open(path) as image:
             kind, mode = str(image.format), image.mode
             if mode in modes:
-                return kind, np.array(image if mode == modes[mode] else image.convert(modes[mode]))
+                return kind, np.asarray(image if mode == modes[mode] else image.convert(modes[mode]))
     except FileNotFoundError:
         raise InputError(f"{path}: is missing") from None
     except UnidentifiedImageError:

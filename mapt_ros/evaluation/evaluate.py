@@ -79,13 +79,22 @@ class Evaluator:
         values += (self.vpq.vpq(sequence), *(things[name] for name in SCORES[9:]))
         return dict(zip(SCORES, values, strict=True))
 
+    def reasons(self) -> dict[str, str]:
+        """Why each score that is None for all sequences together cannot be told."""
+        scores = self.scores()
+        why = {"PQ": _NO_SEGMENTS, "PTQ": _NO_SEGMENTS, "sPTQ": _NO_SEGMENTS, "TQ": _NO_TRACKS, "VPQ": _NO_SEGMENTS}
+        why |= {"AQ": _NO_TRACKS, "SQ": _NO_PIXELS}
+        why |= dict.fromkeys(SCORES[9:], _NO_THINGS)
+        why["PAT"] = why["PQ"] if scores["PQ"] is None else why["TQ"]
+        why["STQ"] = why["SQ"] if scores["SQ"] is None else why["AQ"]
+        return {name: why[name] for name, value in scores.items() if value is None}
+
     def result(self) -> dict[str, Any]:
         """Scores overall, per class and per sequence, reasons for those that are None, and the conventions."""
-        scores = self.scores()
         return {
-            **scores,
+            **self.scores(),
             "fragmentations": _thing_scores(self.things.means())["fragmentations"],
-            "reasons": _reasons(scores),
+            "reasons": self.reasons(),
             "panoptic_quality": self._panoptic_quality(),
             "video_panoptic_quality": {f"VPQ{frames}": value for frames, value in self.vpq.means().items()},
             "per_class": self._per_class(),
@@ -159,16 +168,6 @@ def _thing_scores(scores: ThingScores | None) -> dict[str, float | None]:
     if scores is None:
         return dict.fromkeys(_THING_SCORES)
     return {name: getattr(scores, name.lower()) for name in _THING_SCORES}
-
-
-def _reasons(scores: dict[str, float | None]) -> dict[str, str]:
-    """Why each score that is None cannot be told."""
-    why = {"PQ": _NO_SEGMENTS, "PTQ": _NO_SEGMENTS, "sPTQ": _NO_SEGMENTS, "TQ": _NO_TRACKS, "VPQ": _NO_SEGMENTS}
-    why |= {"AQ": _NO_TRACKS, "SQ": _NO_PIXELS}
-    why |= dict.fromkeys(SCORES[9:], _NO_THINGS)
-    why["PAT"] = why["PQ"] if scores["PQ"] is None else why["TQ"]
-    why["STQ"] = why["SQ"] if scores["SQ"] is None else why["AQ"]
-    return {name: why[name] for name, value in scores.items() if value is None}
 
 
 def evaluate(

@@ -45,7 +45,10 @@ def overlaps(truth: np.ndarray, predicted: np.ndarray) -> Overlaps:
         raise InputError(f"prediction is {_size(predicted)}, ground truth is {_size(truth)}; they must be of one size")
     if truth.size == 0:
         return Overlaps(*(np.zeros(0, np.int64) for _ in range(3)))
-    codes = [_codes(np.maximum(labels, -1).ravel()) for labels in (truth, predicted)]
+    codes = [
+        _codes(labels.ravel() if labels.min() >= -1 else np.maximum(labels, -1).ravel())
+        for labels in (truth, predicted)
+    ]
     # Labels come in runs along the rows; sorting the few thousand runs instead of all pixels is what makes this quick.
     changes = (codes[0][1:] != codes[0][:-1]) | (codes[1][1:] != codes[1][:-1])
     starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
@@ -113,7 +116,7 @@ def merged(pairs: Overlaps) -> Overlaps:
 
 def _codes(labels: np.ndarray) -> np.ndarray:
     """One more than a label fits 32 bits without a sign for all classes up to 254, and void becomes 0."""
-    return (labels.astype(np.int64) + 1).astype(np.uint32)
+    return np.add(labels, 1, dtype=np.uint32, casting="unsafe")
 
 
 def _added_up(truth: np.ndarray, predicted: np.ndarray, pixels: np.ndarray) -> Overlaps:

@@ -72,7 +72,7 @@ def read_map(path: Path, void: int) -> np.ndarray:
     # A label is the number 0xRR00GGBB.
     labels = np.zeros(pixels.shape[:2], "<i8")
     cv2.mixChannels([pixels], [labels.view(np.uint8).reshape(*labels.shape, 8)], [0, 3, 1, 1, 2, 0])
-    labels[pixels[..., 0] == void] = -1
+    labels[cv2.extractChannel(pixels, 0) == void] = -1
     return labels
 
 

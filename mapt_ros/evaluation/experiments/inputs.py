@@ -1,5 +1,6 @@
 """From a study's ``--data`` to the sequences that it looks at, in the classes of the network."""
 
+import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -155,5 +156,13 @@ def _draw(place: Path, scenario: str, limits: Limits, seed: int) -> None:
     sequences, frames = limits.sequences or _SEQUENCES, limits.frames or _FRAMES
     print(f"{place}: is not there; drawing {sequences} sequences of {frames} frames, seed {seed}", file=sys.stderr)
     beside = place.with_name(f"{place.name}.part")  # whole sequences in it are kept if this is interrupted
-    synthesise(beside, seed=seed, sequences=sequences, frames=frames, scenario=scenario, split="val")
+    synthesise(
+        beside,
+        seed=seed,
+        sequences=sequences,
+        frames=frames,
+        scenario=scenario,
+        split="val",
+        processes=os.cpu_count() or 1,
+    )
     beside.replace(place)

@@ -43,7 +43,7 @@ def measure(place: Path, source: Source, variants: tuple[Variant, ...]) -> dict[
     """Scores what ``write_maps`` wrote, each variant by its name.
 
     A variant that sees every n-th frame has short sequences, and short ones are easy to track to their end. So where
-    there is one, the metrics look at all variants in pieces of as many frames as the one that sees fewest has.
+    there is one, the metrics look at all variants in pieces about as long as the one that sees fewest frames has.
 
     Raises:
         InputError: a file cannot be read.
@@ -54,7 +54,7 @@ def measure(place: Path, source: Source, variants: tuple[Variant, ...]) -> dict[
         for sequence in sequences:
             hidden = hidden_things(sequence.labels(i) for i in range(len(sequence)))
             sparsest = max(variant.every for variant in variants)
-            piece = len(sequence) if sparsest == 1 else max(2, len(sequence) // sparsest)
+            least = max(2, len(sequence) // sparsest)
             quality = _propagation(place, sequence) or {}
             for variant in variants:
                 if str(variant.every) in quality:
@@ -63,9 +63,22 @@ def measure(place: Path, source: Source, variants: tuple[Variant, ...]) -> dict[
                 truth = TrueFrame.of(sequence.labels(i), hidden[i])
                 for variant, name, path in _files(place, sequence, variants, i):
                     predicted = source.expressible(read_step_map(path))
-                    results[variant.name].add(name, i // variant.every // piece, truth, predicted)
+                    piece = piece_of(i, len(sequence), variant.every, least) if sparsest > 1 else 0
+                    results[variant.name].add(name, piece, truth, predicted)
                 bar.update()
     return results
+
+
+def piece_of(i: int, frames: int, every: int, least: int) -> int:
+    """Which piece of its pass through a sequence frame i is in: pieces of one length but for a frame, none below ``least``.
+
+    Args:
+        frames: of the sequence.
+        every: the pass sees every n-th of them.
+        least: frames of a piece at least; a pass with fewer is one piece.
+    """
+    seen = len(range(i % every, frames, every))
+    return i // every * max(1, seen // least) // seen
 
 
 def slug(name: str) -> str:

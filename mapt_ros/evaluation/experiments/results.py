@@ -45,11 +45,16 @@ class Outcome:
 def tracking_outcome(study: TrackingStudy, rows: list[Row]) -> Outcome:
     """The outcome of a study that tracks."""
     findings = study.findings(rows)
+    reasons: dict[str, set[str]] = {}  # why -> which of the table's scores cannot be told
+    for row in rows:
+        for name, reason in row.measured.evaluator.reasons().items():
+            reasons.setdefault(reason, set()).update({name} & set(study.columns))
+    cannot = (f"`-` in {', '.join(sorted(names))}: {reason}." for reason, names in reasons.items() if names)
     return Outcome(
         [_row(study, row) for row in rows],
         (study.table(rows), *findings.tables),
         study.charts(rows),
-        findings.statements,
+        (*findings.statements, *cannot),
         findings.values,
         rows[0].measured.evaluator.result()["conventions"] | _CONVENTIONS,
     )
