@@ -83,7 +83,7 @@ class Evaluator:
         """Why each score that is None for all sequences together cannot be told."""
         scores = self.scores()
         why = {"PQ": _NO_SEGMENTS, "PTQ": _NO_SEGMENTS, "sPTQ": _NO_SEGMENTS, "TQ": _NO_TRACKS, "VPQ": _NO_SEGMENTS}
-        why |= {"AQ": _NO_TRACKS, "SQ": _NO_PIXELS}
+        why |= {"AQ": _NO_THINGS, "SQ": _NO_PIXELS}
         why |= dict.fromkeys(SCORES[9:], _NO_THINGS)
         why["PAT"] = why["PQ"] if scores["PQ"] is None else why["TQ"]
         why["STQ"] = why["SQ"] if scores["SQ"] is None else why["AQ"]
@@ -182,7 +182,8 @@ def evaluate(
     """Scores a folder of predictions against a folder of ground truth, both in the KITTI-STEP layout.
 
     Args:
-        truth, predicted: folders with ``panoptic_maps/<sequence>/%06d.png``, or with the sequences directly in them.
+        truth, predicted: folders with ``panoptic_maps/<sequence>/%06d.png``, or with the sequences directly in them; a
+            split is looked into, see ``pair_folders``.
         classes: a class file, see ``read_classes``; KITTI-STEP without.
         min_area, devkit_exact: see ``PanopticTracking``.
         processes: how many sequences to score at once; more than one needs an importable main module.

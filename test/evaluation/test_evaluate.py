@@ -117,6 +117,7 @@ def test_what_cannot_be_measured_is_null_with_a_reason(folders):
     of_things = {"PAT", "TQ", "STQ", "AQ", "IDS", "sMOTSA", "MOTSA", "IDF1", "HOTA"}
     assert {score for score in SCORES if result[score] is None} == of_things == set(result["reasons"])
     assert "no thing with an id" in result["reasons"]["PAT"]
+    assert "min_area" not in result["reasons"]["STQ"]  # knows no such limit
 
 
 def first_map(root):
