@@ -78,6 +78,13 @@ def run_experiment(options: ExperimentOptions) -> dict[str, Any]:
     if isinstance(study, TrackingStudy) and study.weights == "intervals" and not checkpoints:
         training = recipes(options.trainings())
     sources = _sources(options, study, tracker.classes)
+    trackers = {name: PanopticTracker.load(path, device=options.device) for name, path in checkpoints.items()}
+    for name, other in trackers.items():
+        if other.classes != tracker.classes:
+            raise InputError(
+                f"checkpoint {name!r}: has the classes of {other.classes.name}, {options.weights} those of"
+                f" {tracker.classes.name}; expected the same"
+            )
     made_from = {
         "study": options.name,
         "weights": {"name": tracker.weights_name, "hash": tracker.weights_hash},
@@ -103,8 +110,8 @@ def run_experiment(options: ExperimentOptions) -> dict[str, Any]:
         outcome = cost_outcome(study, tracker, sources[0])
     else:
         if training is not None:
-            checkpoints = trained(options.out / "training", options.trainings())
-        trackers = {name: PanopticTracker.load(path, device=options.device) for name, path in checkpoints.items()}
+            made = trained(options.out / "training", options.trainings())
+            trackers = {name: PanopticTracker.load(path, device=options.device) for name, path in made.items()}
         outcome = _track(options.out, study, trackers or {"": tracker}, sources)
     return publish(options.out, made_from | facts, study.question, outcome)
 

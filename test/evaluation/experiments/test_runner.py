@@ -16,6 +16,8 @@ from mapt_ros.evaluation.experiments.maps import slug
 from mapt_ros.evaluation.experiments.runner import ExperimentOptions, run_experiment
 from mapt_ros.evaluation.experiments.studies import STUDIES
 from mapt_ros.evaluation.experiments.study import TrackingStudy
+from mapt_ros.model.checkpoint import save_checkpoint
+from mapt_ros.model.mapt import MAPT
 
 
 @pytest.fixture
@@ -70,6 +72,16 @@ def test_interval_compares_the_checkpoints_given(run, tiny_weights):
     )
     assert [row["trained with"] for row in results["rows"]] == ["tau 1", "tau 1", "other", "other"]
     assert set(results["checkpoints"]) == {"tau 1", "other"}
+
+
+def test_interval_refuses_a_checkpoint_of_other_classes(run, tmp_path, tiny_config):
+    other = tmp_path / "other.safetensors"
+    save_checkpoint(other, MAPT(tiny_config.model_copy(update={"class_set": "motchallenge-step"})))
+    with pytest.raises(
+        InputError, match="checkpoint 'a': has the classes of motchallenge-step, .* those of kitti-step"
+    ):
+        run("interval", checkpoints=(f"a={other}",))
+    assert not (tmp_path / "out").exists()
 
 
 def test_failure_cases_stand_beside_an_iou_tracker(run, tmp_path, street):
