@@ -82,8 +82,10 @@ class CameraChannel:
         if parameters.image_transport == "compressed":
             self.image_topic = node.resolve_topic_name(f"{self.image_topic}/compressed")
         self._info_topic = node.resolve_topic_name(f"{prefix}camera_info")
+        # Where every frame counts, as many answers wait for a slow listener as images may wait for the network.
+        depth = max(10, parameters.queue_depth) if parameters.drop_policy == "none" else 10
+        self._panoptic = node.create_publisher(PanopticFrameMessage, f"~/{prefix}panoptic", depth)
         # Two overlays or label maps are enough to bridge a hiccup; more would only hold memory.
-        self._panoptic = node.create_publisher(PanopticFrameMessage, f"~/{prefix}panoptic", 10)
         self._overlay = node.create_publisher(Image, f"~/{prefix}overlay", 2)
         self._labels = node.create_publisher(Image, f"~/{prefix}labels", 2)
         self._markers = node.create_publisher(MarkerArray, f"~/{prefix}markers", 10)
