@@ -110,6 +110,7 @@ class Client:
         self.answers: list[Answer] = []
         self.diagnostics: dict[str, tuple[int, str, dict[str, str]]] = {}
         self.reports = 0
+        self._clients = {}
         self._changed = threading.Condition()
         self._publisher = ros.create_publisher(Image, "/image", 100)
         ros.create_subscription(PanopticFrame, "/mapt/panoptic", self._on_answer, 100)
@@ -158,15 +159,13 @@ class Client:
 
     def call(self, kind, service: str, request):
         """The answer of a service."""
-        client = self.ros.create_client(kind, service)
-        try:
-            if not client.wait_for_service(PATIENCE_S):
-                raise InputError(f"no service {service}")
-            future = client.call_async(request)
-            self.until(future.done, f"the answer of {service}")
-            return future.result()
-        finally:
-            self.ros.destroy_client(client)
+        if service not in self._clients:
+            self._clients[service] = self.ros.create_client(kind, service)
+        if not self._clients[service].wait_for_service(PATIENCE_S):
+            raise InputError(f"no service {service}")
+        future = self._clients[service].call_async(request)
+        self.until(future.done, f"the answer of {service}")
+        return future.result()
 
     def camera_values(self) -> dict[str, str]:
         """The camera's diagnostics as of a report that is yet to come."""

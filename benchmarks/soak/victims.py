@@ -22,7 +22,7 @@ _SETTLE_S = 2.0  # both ends of a connection find each other at different moment
 def camera(run: str) -> None:
     """Publishes as a driver does, stamped with the time of day."""
     with participant(f"camera_{run}") as node:
-        publisher = node.create_publisher(Image, "/image", 10)
+        publisher = node.create_publisher(Image, "/image", 100)
         while not publisher.get_subscription_count():
             time.sleep(0.02)
         time.sleep(_SETTLE_S)
