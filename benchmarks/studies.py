@@ -92,9 +92,9 @@ def fill(page: Path, name: str, out: Path) -> None:
     page.write_text(re.sub(marks, lambda match: f"{match[1]}{filled}\n{match[2]}", text, flags=re.DOTALL))
 
 
-def _sequences(name: str, sequences: int) -> int | None:
-    """fusion-order takes the more occluded half of them."""
-    return (sequences + 1) // 2 if name == "fusion-order" else sequences
+def _sequences(name: str, sequences: int) -> int:
+    """How many a study looks at: fusion-order the more occluded half, and those that track a frame several times half."""
+    return (sequences + 1) // 2 if name in ("fusion-order", "interval", "cross-dataset") else sequences
 
 
 def _drawn(folder: Path, seed: int, sequences: int, frames: int, scenario: str = "mixed") -> Path:

@@ -93,7 +93,7 @@ def motion_charts(rows: list[Row]) -> list[Chart]:
     for name, values in shares.items():
         if (point := break_point(values)) is not None:
             broken.setdefault(DISPLACEMENTS.index(point), []).append(name)
-    marks = tuple((float(x), f"{', '.join(names)}: under half") for x, names in broken.items())
+    marks = tuple((float(x), f"{', '.join(names)} < 50 %") for x, names in broken.items())
     return [
         Chart("PAT over every n-th frame, n = 1 to 8", "median displacement, pixels", "%", pats),
         Chart("Correct associations", "displacement, pixels", "%", curves, ticks, marks, zero=True),
