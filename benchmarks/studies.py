@@ -34,7 +34,7 @@ from mapt_ros.resources import cache_dir, resource
 from mapt_ros.synthetic.write import synthesise
 
 PAGE = Path("docs/experiments.md")
-DRAWN = ("rapid-motion", "stq-vs-pat")  # whose plots the page shows
+DRAWN = ("rapid-motion", "failure-cases", "stq-vs-pat")  # whose plots the page shows
 TRAINED_ON = 5  # seed of what ``interval`` trains on
 
 
