@@ -16,6 +16,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from mapt_ros.msg import PanopticFrame
 from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from mapt_ros.errors import InputError
@@ -29,6 +30,7 @@ PERIOD_NS = SECOND // 10
 SIZE = 48, 64  # height, width
 PATIENCE_S = 60.0  # only what is lost is waited for that long
 _CAMERA = "camera"
+_EVERY_ONE = QoSProfile(history=HistoryPolicy.KEEP_ALL, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class Answer(NamedTuple):
@@ -113,7 +115,7 @@ class Client:
         self._clients = {}
         self._changed = threading.Condition()
         self._publisher = ros.create_publisher(Image, "/image", 100)
-        ros.create_subscription(PanopticFrame, "/mapt/panoptic", self._on_answer, 100)
+        ros.create_subscription(PanopticFrame, "/mapt/panoptic", self._on_answer, _EVERY_ONE)
         ros.create_subscription(DiagnosticArray, "/diagnostics", self._on_report, 10)
 
     def wait_for_node(self) -> None:

@@ -37,6 +37,9 @@ except ImportError:  # Humble's name for it
     from rclpy.qos_event import SubscriptionEventCallbacks
 
 
+_STRAGGLERS_S = 1.0  # how long after a jump of the clock an image of the old replay may come
+
+
 class CameraChannel:
     """What belongs to one camera.
 
@@ -68,6 +71,7 @@ class CameraChannel:
         self._classes = classes
         self._inbox: Inbox | None = None
         self._last_ns: int | None = None
+        self._jumped_s: float | None = None  # when the clock did, if no image of the new replay has come yet
         self._header = Header()  # of the last image, in the worker's thread
         self._camera_matrix = None
         self._trails = Trails()
@@ -97,7 +101,7 @@ class CameraChannel:
             Exception: whatever rclpy has against an override of the quality of service.
         """
         self._inbox = inbox
-        self._last_ns = None
+        self._last_ns = self._jumped_s = None
         self._expect_images()
         if self.state.sequence > 0:
             self.statistics.reset("activation")
@@ -157,6 +161,9 @@ class CameraChannel:
             self._node.get_logger().warning(
                 f"{self.image_topic}: images without a stamp; they count in the order of arrival, velocities are unknown"
             )
+        # An image of the old replay may still come behind a clock that has jumped: only its stamp goes on.
+        if self._jumped_s is not None and stamp_ns <= self._last_ns:
+            self._restart("clock_jump")
         verdict = judge_stamp(
             stamp_ns,
             self._last_ns,
@@ -192,7 +199,7 @@ class CameraChannel:
         """The clock went back to ``clock_ns``: a new replay, unless an image has told so already."""
         if clock_jump_restarts(clock_ns, self._last_ns, back_jump_ns=self._parameters.back_jump_ns):
             self.warn("clock_jump", f"{self.image_topic}: the clock jumped back; tracks start anew in the next epoch")
-            self._restart("clock_jump")
+            self._jumped_s = time.monotonic()
 
     def request_restart(self) -> None:
         """Resets the state after the images that wait already; the next image may have any stamp."""
@@ -206,6 +213,8 @@ class CameraChannel:
 
     def report(self, status: DiagnosticStatus) -> DiagnosticStatus:
         """Fills in this camera's diagnostic."""
+        if self._jumped_s is not None and time.monotonic() - self._jumped_s > _STRAGGLERS_S:
+            self._restart("clock_jump")
         self._watch_input()
         publishers = self._publisher_count()
         return stream_status(
@@ -300,7 +309,7 @@ class CameraChannel:
 
     def _restart(self, cause: str) -> None:
         self.statistics.reset(cause)
-        self._last_ns = None
+        self._last_ns = self._jumped_s = None
         self._inbox.restart(self._index)
 
     def _expect_images(self) -> None:

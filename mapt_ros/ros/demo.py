@@ -40,7 +40,7 @@ WORLD_SEED = 200_000  # none of the training's, nor of the evaluation's
 PANOPTIC, CLASSES = "/mapt/panoptic", "/mapt/classes"
 _RESULTS = ("world", "scene", "panoptic", "overlay.mp4", "overlay.png", "summary.json")
 _MARKER = ".mapt_demo"
-_COME_UP_S = 60.0
+_COME_UP_S = 300.0  # torch on a busy machine; a node that ends is seen at once
 _LAST_FRAME_S = 60.0
 _SHEET = (2, 4)  # columns, rows
 

@@ -28,7 +28,7 @@ _TRACKED = "mapt_ros/msg/PanopticFrame"
 _SETTLE_S = 0.5  # both ends of a connection find each other at different moments; only one of them is ours to see
 _NAMES_S = 5.0
 _FIRST_ANSWER_S = 60.0  # a network may warm up in its first frame
-_LEAST_PATIENCE_S = 5.0
+_LEAST_PATIENCE_S = 20.0  # a busy machine stands still for seconds now and then
 _ACKED_S = 10.0
 
 

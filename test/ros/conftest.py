@@ -164,7 +164,7 @@ class Bench:
     stamp_of = staticmethod(stamp_of)
     wait_until = staticmethod(wait_until)
 
-    def listen(self, kind, topic: str, qos=10) -> list:
+    def listen(self, kind, topic: str, qos=100) -> list:
         """A list that grows with every message of a topic."""
         messages = self.received.setdefault(topic, [])
         self.client.create_subscription(kind, topic, messages.append, qos)

@@ -99,7 +99,7 @@ def test_answers_over_dds_are_those_of_the_offline_tracker(start_node, bag, tiny
     node = start_node(f"weights:={tiny_weights}", "device:=cpu", "drop_policy:=none", "publish_lost:=true")
     with Recorder(tmp_path / "out", {"/mapt/panoptic": "mapt_ros/msg/PanopticFrame"}) as recorder:
         result = play_bag(bag, rate=0, wait_s=START_S)
-        assert recorder.wait_for("/mapt/panoptic", len(STAMPS), 60), node.output
+        assert recorder.wait_for("/mapt/panoptic", len(STAMPS), 120), node.output
     assert (result["answered"], result["unanswered"]) == (len(STAMPS), 0)
 
     tracker = PanopticTracker.load(tiny_weights, device="cpu", publish_lost=True)

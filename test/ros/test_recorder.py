@@ -19,12 +19,12 @@ def test_recorded_frames_are_those_that_were_sent(bench, tmp_path):
     out = tmp_path / "recorded"
     topics = PANOPTIC | {"/mapt/classes": "mapt_ros/msg/ClassMap"}
     with Recorder(out, topics, latched=["/mapt/classes"]) as recorder:
-        assert recorder.wait_for_publishers(30)
+        assert recorder.wait_for_publishers(120)
         node.wait_until(lambda: node.node._channels[0]._panoptic.get_subscription_count() == 2, "the recorder")
         for stamp in STAMPS:
             camera.publish(node.image(stamp))
-        assert recorder.wait_for("/mapt/panoptic", len(STAMPS), 30)
-        assert recorder.wait_for("/mapt/classes", 1, 30)
+        assert recorder.wait_for("/mapt/panoptic", len(STAMPS), 120)
+        assert recorder.wait_for("/mapt/classes", 1, 120)
         assert not out.exists()
     node.expect(STAMPS)
     assert recorder.counts == {"/mapt/panoptic": 5, "/mapt/classes": 1}
@@ -45,10 +45,10 @@ def test_interrupted_recording_keeps_what_it_has(bench, tmp_path):
     node = bench(drop_policy="none")
     camera = node.camera()
     with pytest.raises(KeyboardInterrupt), Recorder(tmp_path / "recorded", PANOPTIC) as recorder:
-        assert recorder.wait_for_publishers(30)
+        assert recorder.wait_for_publishers(120)
         node.wait_until(lambda: node.node._channels[0]._panoptic.get_subscription_count() == 2, "the recorder")
         camera.publish(node.image(STAMPS[0]))
-        assert recorder.wait_for("/mapt/panoptic", 1, 30)
+        assert recorder.wait_for("/mapt/panoptic", 1, 120)
         raise KeyboardInterrupt
     assert BagReader(tmp_path / "recorded").topics["/mapt/panoptic"].count == 1
 
