@@ -158,7 +158,7 @@ def _bars(canvas: np.ndarray, axes: _Axes, series: Series, color: Color, place: 
             left = x - 0.4 + place * share
             (x0, top), (x1, ground) = axes.pixel(left, y), axes.pixel(left + 0.92 * share, 0)
             cv2.rectangle(canvas, (x0, top), (x1, ground), color, cv2.FILLED)
-            text = f"{y:.3g}"
+            text = f"{y:.3g}" if abs(y) < 1000 else f"{y:.0f}"
             if _width(text, _SIZE) <= x1 - x0:
                 _write(canvas, text, (x0 + x1) // 2, min(top, ground) - 4, align=0.5)
 
