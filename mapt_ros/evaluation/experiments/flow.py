@@ -32,7 +32,11 @@ def cost_outcome(study: CostStudy, tracker: PanopticTracker, source: Source) -> 
     return Outcome(
         [{"method": name, "scores": method} for name, method in methods.items()],
         (Table("", ("method", *study.columns), cells),),
-        [_chart(title, key, methods) for title, key in study.columns.items() if key in ("gmacs_paper_size", "ms", "iou_moved")],
+        [
+            _chart(title, key, methods)
+            for title, key in study.columns.items()
+            if key in ("gmacs_paper_size", "ms", "iou_moved")
+        ],
         tuple(statements),
         result,
     )
