@@ -137,5 +137,8 @@ def _made_with(results: dict[str, Any]) -> str:
     ]
     weights = results.get("checkpoints") or {results["weights"]["name"]: results["weights"]["hash"]}
     made_with = ", ".join(f"{name} ({hash_})" for name, hash_ in weights.items())
-    beginning = "Trained from" if "training" in results else "Weights"
+    beginning = "Weights"
+    if "training" in results:
+        steps = next(iter(results["training"]["recipes"].values()))["stages"][0]["steps"]
+        beginning = f"Trained for {steps} steps each from"
     return f"{beginning} {made_with}; {'; '.join(data)}."
