@@ -1,4 +1,4 @@
-"""RoIAlign over the feature pyramid: torchvision's, and on a CPU the same as a sum of table rows."""
+"""RoIAlign over the feature pyramid: torchvision's, and on a CPU without gradients the same as a sum of table rows."""
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +31,7 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
     def forward(self, x: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]) -> Tensor:
         """{"P4" ... "P32"} of BxCxh'xw', Nx4 boxes an image in pixels -> (N1 + N2 + ...)xCxSxS."""
         maps = list(x.values())
-        if maps[0].device.type != "cpu" or sum(len(b) for b in boxes) == 0:
+        if maps[0].device.type != "cpu" or torch.is_grad_enabled() or sum(len(b) for b in boxes) == 0:
             return super().forward(x, boxes, image_shapes)
         return _as_rows(maps, boxes, self.output_size[0], self.canonical_scale)
 
@@ -39,8 +39,7 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
 def _as_rows(maps: list[Tensor], boxes: list[Tensor], size: int, canonical_box: float) -> Tensor:
     """RoIAlign as ``embedding_bag``: every output cell is a weighted sum of 16 places, each C numbers in a row.
 
-    torchvision's kernel walks channel by channel on a CPU; rows of all channels take a tenth of its time. Gradients reach
-    the maps, not the boxes.
+    torchvision's kernel walks channel by channel on a CPU; rows of all channels take a tenth of its time.
     """
     batch, channels = maps[0].shape[:2]
     table = torch.cat([m.permute(0, 2, 3, 1).reshape(-1, channels) for m in maps])

@@ -15,21 +15,20 @@ def pyramid(batch: int) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("size", [3, 14])
-def test_rows_are_torchvisions_at_every_level_across_borders_and_in_every_image_and_so_are_their_gradients(size):
+def test_both_ways_are_torchvisions_at_every_level_across_borders_and_in_every_image(size):
     torch.manual_seed(0)
     corners = torch.tensor([[0, 0], [90, 60], [30, 20], [95.5, 63.5], [12, 40]]).repeat(6, 1)
     sides = torch.tensor([0.3, 3, 9, 20, 45, 120]).repeat_interleave(5)[:, None]
     inside = torch.cat([corners, torch.minimum(corners + sides, torch.tensor([96.0, 64.0]))], dim=1)
     beyond = torch.cat([corners - 40, corners + 40], dim=1)
     boxes = [inside, torch.zeros(0, 4), beyond]
-    maps = {level: m.requires_grad_() for level, m in pyramid(3).items()}
-    wanted = MultiScaleRoIAlign(list(LEVELS), size, 2, canonical_scale=28, canonical_level=4)(maps, boxes, [SIZE] * 3)
-    rows = PyramidRoIAlign(size, 28)(maps, boxes, [SIZE] * 3)
-    torch.testing.assert_close(rows, wanted, atol=1e-5, rtol=0)
-    pull = torch.randn_like(wanted)
-    gradients, wanted = (torch.autograd.grad((x * pull).sum(), list(maps.values())) for x in (rows, wanted))
-    for gradient, expected in zip(gradients, wanted, strict=True):
-        torch.testing.assert_close(gradient, expected, atol=1e-4, rtol=0)
+    maps = pyramid(3)
+    theirs = MultiScaleRoIAlign(list(LEVELS), size, 2, canonical_scale=28, canonical_level=4)
+    wanted = theirs(maps, boxes, [SIZE] * 3)
+    ours = PyramidRoIAlign(size, 28)
+    torch.testing.assert_close(ours(maps, boxes, [SIZE] * 3), wanted, atol=0, rtol=0)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(maps, boxes, [SIZE] * 3), wanted, atol=1e-5, rtol=0)
 
 
 @torch.inference_mode()
