@@ -65,9 +65,15 @@ def augment(pair: FramePair, config: AugmentConfig, rng: np.random.Generator) ->
     return replace(pair, previous=previous, current=current)
 
 
-def augment_frames(frames: list[Frame], config: AugmentConfig, rng: np.random.Generator) -> list[Frame]:
-    """As ``augment``, for the frames of a list, one or more, all of one size."""
-    frames, pad = _geometry(frames, config, rng)
+def augment_frames(
+    frames: list[Frame], config: AugmentConfig, rng: np.random.Generator, focus: tuple[int, int] | None = None
+) -> list[Frame]:
+    """As ``augment``, for the frames of a list, one or more, all of one size.
+
+    Args:
+        focus: row and column of a pixel that the crop has to show; None crops anywhere.
+    """
+    frames, pad = _geometry(frames, config, rng, focus)
     if config.copies:
         frames = copy_small_instances(frames, int(rng.integers(config.copies + 1)), config.copy_area, rng)
     recolour = draw_colours(config, rng)
@@ -113,7 +119,7 @@ def colour_matrix(saturation: float, hue: float) -> np.ndarray:
 
 
 def _geometry(
-    frames: list[Frame], config: AugmentConfig, rng: np.random.Generator
+    frames: list[Frame], config: AugmentConfig, rng: np.random.Generator, focus: tuple[int, int] | None
 ) -> tuple[list[Frame], Callable[[np.ndarray, np.ndarray], Frame]]:
     """Scales, crops and mirrors; padding is left to the returned function, so that colours change no padding."""
     height, width = frames[0][1].shape
@@ -122,7 +128,14 @@ def _geometry(
     # The window that fills the crop once scaled, or as much of it as there is: scaled after cropping, which is quicker.
     window = min(height, max(1, round(rows / factor))), min(width, max(1, round(columns / factor)))
     size = min(rows, max(1, round(window[0] * factor))), min(columns, max(1, round(window[1] * factor)))
-    top, left = (int(rng.integers(all_ - part + 1)) for all_, part in zip((height, width), window, strict=True))
+    top, left = (
+        int(
+            rng.integers(all_ - part + 1)
+            if at is None
+            else rng.integers(max(0, at - part + 1), min(at, all_ - part) + 1)
+        )
+        for all_, part, at in zip((height, width), window, focus or (None, None), strict=True)
+    )
     above, before = (int(rng.integers(all_ - part + 1)) for all_, part in zip((rows, columns), size, strict=True))
     mirrored = rng.random() < config.flip
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR

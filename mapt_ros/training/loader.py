@@ -18,6 +18,7 @@ from mapt_ros.errors import InputError
 from mapt_ros.model.instance import InstanceTargets
 from mapt_ros.training.interval import IntervalPolicy, choose_interval
 from mapt_ros.training.losses import ImageBatch, PairBatch
+from mapt_ros.training.rare import Place, every_frame, some_pixel
 from mapt_ros.training.recipe import Stage
 
 
@@ -59,6 +60,8 @@ class Samples(TorchDataset):
         interval: chooses tau for each pair.
         reach: of the motion head, in pixels.
         seed: decides everything.
+        rare: class index -> frames that show it, as ``rare_frames`` tells; may name frames that begin no pair.
+        rare_share: of the samples, each drawn for one of those classes, all alike, with a crop that shows some of it.
 
     Raises:
         InputError: a sequence of one frame, or all too short for the interval.
@@ -73,6 +76,8 @@ class Samples(TorchDataset):
         interval: IntervalPolicy,
         reach: float,
         seed: tuple[int, ...],
+        rare: dict[int, list[Place]] | None = None,
+        rare_share: float = 0.0,
     ):
         self.datasets = datasets
         self.paired = stage.kind == "pairs"
@@ -85,12 +90,11 @@ class Samples(TorchDataset):
             self.pairs = [FramePairs(dataset, interval.least) for dataset in datasets]
             self.anchors = [(d, s, t) for d, pairs in enumerate(self.pairs) for s, t in pairs.anchors]
         else:
-            self.anchors = [
-                (d, s, t)
-                for d, dataset in enumerate(datasets)
-                for s, sequence in enumerate(dataset.sequences)
-                for t in range(len(sequence))
-            ]
+            self.anchors = every_frame(datasets)
+        anchors = set(self.anchors)
+        shown = {kind: [place for place in places if place in anchors] for kind, places in (rare or {}).items()}
+        self.rare = {kind: places for kind, places in shown.items() if places}
+        self.rare_share = rare_share if self.rare else 0.0
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, int))
 
     def anchor(self, number: int) -> tuple[int, int, int]:
@@ -102,11 +106,15 @@ class Samples(TorchDataset):
 
     def __getitem__(self, number: int) -> "tuple[str, list[int], list[Frame]] | InputError":
         """Name, one seed a frame, and one frame or two; an unreadable file comes as the error, which workers garble."""
-        dataset, sequence, t = self.anchor(number)
+        place, kind = self.anchor(number), None
         random = np.random.default_rng([*self.seed, number, 1])
+        if self.rare_share and random.random() < self.rare_share:
+            kind = int(random.choice(list(self.rare)))
+            place = self.rare[kind][random.integers(len(self.rare[kind]))]
         try:
-            frames, name = self._read(dataset, sequence, t, random)
-            frames = augment_frames(frames, self.augment, random)
+            frames, name = self._read(*place, random)
+            focus = None if kind is None else some_pixel(frames[-1][1], self.classes, kind, random)
+            frames = augment_frames(frames, self.augment, random, focus)
         except InputError as error:
             return error
         return name, random.integers(2**62, size=len(frames)).tolist(), frames

@@ -30,6 +30,7 @@ from mapt_ros.training.loader import Samples, TrainingBatch, batches
 from mapt_ros.training.losses import LossWeights, PairBatch, Shares, alone, image_losses, mapt_losses
 from mapt_ros.training.optimiser import make_average, make_optimiser
 from mapt_ros.training.preview import preview
+from mapt_ros.training.rare import Place, rare_frames
 from mapt_ros.training.recipe import Recipe
 from mapt_ros.training.schedule import learning_rate_share
 from mapt_ros.training.sources import described, licence, open_sources
@@ -86,7 +87,8 @@ class Trainer:
         self.config = load_config(recipe.config)
         self._check()
         self.datasets = open_sources(recipe.data, self.config.model.classes)
-        self.samples = [self._samples(index) for index in range(len(recipe.stages))]
+        rare = rare_frames(self.datasets, self.config.model.classes) if recipe.rare_share else {}
+        self.samples = [self._samples(index, rare) for index in range(len(recipe.stages))]
         checkpoint = self._checkpoint(resume)
 
         checkpoints.seed_random(recipe.seed)
@@ -309,7 +311,7 @@ class Trainer:
         except InputError as error:
             raise InputError(f"{error}: pretrained_backbone: false in the recipe, or weights by --init") from None
 
-    def _samples(self, index: int) -> Samples:
+    def _samples(self, index: int, rare: dict[int, list[Place]]) -> Samples:
         recipe, network = self.recipe, self.config.model
         return Samples(
             self.datasets,
@@ -319,6 +321,8 @@ class Trainer:
             recipe.interval,
             motion_reach(network.motion),
             (recipe.seed, index),
+            rare,
+            recipe.rare_share,
         )
 
     def _check(self) -> None:

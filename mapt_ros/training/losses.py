@@ -69,6 +69,9 @@ class LossWeights(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     instance: float = Field(1.0, ge=0)
+    instance_every: int = Field(
+        1, ge=1, description="The instance loss looks at every n-th frame of a process's batch."
+    )
     semantic: float = Field(1.0, ge=0)
     motion: float = Field(1.0, ge=0)
     displacement: float = Field(0.2, ge=0, description="Share of the motion loss that looks at the offsets themselves.")
@@ -231,8 +234,11 @@ def image_losses(
 
     pyramid = model.encode(padded)
     semantic = model.semantic(pyramid)
-    anchors, rois = seed_choices(model.instance, seeds)
-    instance = model.instance.losses(pyramid, sizes, padded, things)
+    looked = slice(None, None, weights.instance_every)
+    anchors, rois = seed_choices(model.instance, None if seeds is None else seeds[looked])
+    instance = model.instance.losses(
+        {name: level[looked] for name, level in pyramid.items()}, sizes[looked], padded[looked], things[looked]
+    )
     seen = target[:, thinning, thinning]
     labelled = int((seen != IGNORED).flatten(1).any(dim=1).sum())
     # What each of the head's means runs over.

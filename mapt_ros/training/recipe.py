@@ -87,6 +87,9 @@ class Recipe(_Section):
     )
     precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="Of the forward pass; CUDA only.")
     bias_frames: int = Field(0, ge=0, description="Training frames to fit the class biases to at the end; 0 = not.")
+    rare_share: float = Field(
+        0.0, ge=0, le=1, description="Of the samples, drawn for a class that less than half of the frames show."
+    )
     weight_average: float = Field(0.0, ge=0, lt=1, description="Decay of the moving average; 0 = none.")
     checkpoint_minutes: float = Field(5.0, gt=0)
     preview_steps: int = Field(500, ge=0, description="Steps between pictures of what the network sees; 0 = none.")

@@ -138,6 +138,24 @@ def test_gradients_from_a_pair_reach_every_parameter(tiny_network, pair):
     assert without == []
 
 
+def test_the_instance_loss_can_look_at_every_other_frame(tiny_network, pair):
+    previous, current = pair
+    tiny_network.train()
+
+    def instance(every, first):
+        torch.manual_seed(0)
+        batch = batch_of((first, current))
+        return mapt_losses(tiny_network, batch, LossWeights(instance_every=every), [1, 2])["instance"].item()
+
+    # Of one pair, every second of both frames is the previous one: the current one's things no longer count.
+    assert instance(1, previous) != instance(2, previous)
+    assert instance(2, empty(previous)) != instance(2, previous)
+    batch = batch_of((previous, empty(current)))
+    torch.manual_seed(0)
+    alone = mapt_losses(tiny_network, batch, LossWeights(instance_every=2), [1, 2])["instance"].item()
+    assert alone == pytest.approx(instance(2, previous), rel=1e-3)  # batch norms still see both
+
+
 @pytest.mark.parametrize("which", ["previous", "current", "both"])
 def test_frames_without_things_are_no_error(tiny_network, pair, which):
     frames = [empty(f) if which in (name, "both") else f for name, f in zip(("previous", "current"), pair)]
