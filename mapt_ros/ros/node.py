@@ -35,6 +35,7 @@ from mapt_ros.ros.parameters import (
     why_fixed,
     why_invalid,
 )
+from mapt_ros.ros.transport import use_large_shared_memory
 from mapt_ros.ros.updater import create_updater
 from mapt_ros.ros.worker import Worker, describe
 from mapt_ros.threads import keep_memory, share_cores
@@ -333,6 +334,7 @@ def main(argv: list[str] | None = None, *, tracker_factory: Callable = load_trac
         tracker_factory: as for MaptNode.
     """
     share_cores()  # torch is imported when the node is configured
+    use_large_shared_memory()
     keep_memory()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -9,10 +9,13 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
+from mapt_ros.ros.transport import use_large_shared_memory
+
 
 @contextmanager
 def participant(name: str) -> Iterator[Node]:
     """A node whose callbacks run in a background thread until the context is left."""
+    use_large_shared_memory()
     context = Context()
     rclpy.init(context=context, args=[])
     node = Node(name, context=context)

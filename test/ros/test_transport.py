@@ -1,0 +1,95 @@
+"""Room for images in shared memory: taken by default, never against the user's word, and really there."""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections import namedtuple
+
+import pytest
+
+from mapt_ros.resources import resource
+from mapt_ros.ros import transport
+from mapt_ros.ros.transport import use_large_shared_memory
+
+VARIABLES = (
+    "FASTRTPS_DEFAULT_PROFILES_FILE",
+    "FASTDDS_DEFAULT_PROFILES_FILE",
+    "FASTDDS_BUILTIN_TRANSPORTS",
+    "ROS_DISCOVERY_SERVER",
+    "RMW_IMPLEMENTATION",
+    "ROS_LOCALHOST_ONLY",
+)
+
+
+@pytest.fixture
+def untouched(monkeypatch, tmp_path):
+    """An environment and a working directory in which nobody chose anything, and plenty of shared memory."""
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")  # so that what the function sets is taken back
+    monkeypatch.chdir(tmp_path)
+    room(monkeypatch, 10**9)
+    return monkeypatch
+
+
+def room(monkeypatch, free: int) -> None:
+    usage = namedtuple("usage", "total used free")(10**10, 10**10 - free, free)
+    monkeypatch.setattr(transport.shutil, "disk_usage", lambda folder: usage)
+
+
+def test_fast_dds_is_pointed_at_the_profile(untouched):
+    assert use_large_shared_memory(os.getcwd())
+    for name in VARIABLES[:2]:
+        assert os.environ[name] == str(resource("config/dds/fastdds.xml"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FASTRTPS_DEFAULT_PROFILES_FILE", "/etc/mine.xml"),
+        ("FASTDDS_DEFAULT_PROFILES_FILE", "/etc/mine.xml"),
+        ("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4"),
+        ("ROS_DISCOVERY_SERVER", "127.0.0.1:11811"),
+        ("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp"),
+        ("ROS_LOCALHOST_ONLY", "1"),
+    ],
+)
+def test_what_the_user_chose_stays(untouched, name, value):
+    untouched.setenv(name, value)
+    before = dict(os.environ)
+    assert not use_large_shared_memory(os.getcwd())
+    assert dict(os.environ) == before
+
+
+def test_a_profile_in_the_working_directory_stays_in_force(untouched, tmp_path):
+    (tmp_path / "DEFAULT_FASTRTPS_PROFILES.xml").write_text("<profiles/>")
+    assert not use_large_shared_memory(os.getcwd())
+
+
+@pytest.mark.parametrize("free", [0, 64 * 1024 * 1024])  # as in a container that was given no more
+def test_little_shared_memory_is_left_alone(untouched, free):
+    room(untouched, free)
+    assert not use_large_shared_memory(os.getcwd())
+    assert not use_large_shared_memory("/nowhere")
+
+
+def test_a_participant_gets_a_segment_that_images_fit_into():
+    """A real process: what Fast DDS puts into shared memory while its participant lives."""
+    if not os.path.isdir("/dev/shm") or shutil.disk_usage("/dev/shm").free < 2 * 10**8:
+        pytest.skip("there is little shared memory here")
+    script = """
+        import os
+        from pathlib import Path
+        from mapt_ros.ros.domain import use_own_domain
+        from mapt_ros.ros.participant import participant
+        use_own_domain()
+        before = set(Path("/dev/shm").iterdir())
+        with participant("tall"):
+            mine = set(Path("/dev/shm").iterdir()) - before
+            print(max(path.stat().st_size for path in mine))
+    """
+    environment = {k: v for k, v in os.environ.items() if k not in VARIABLES and k != "ROS_DOMAIN_ID"}
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert int(done.stdout.split()[-1]) >= 32 * 2**20, done.stderr
