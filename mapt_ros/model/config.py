@@ -22,6 +22,7 @@ class SemanticConfig(_Section):
 
     channels: int = Field(128, ge=8, description="Width of LSFE, MC and of S_t.")
     dpc_channels: int = Field(256, ge=8, description="Width inside the dense prediction cell.")
+    logit_stride: Literal[2, 4] = Field(4, description="Input pixels a cell of the class logits; 2 draws thin things.")
 
 
 class InstanceConfig(_Section):

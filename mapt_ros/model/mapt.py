@@ -50,7 +50,7 @@ class Perception:
 
     Attributes:
         pyramid: {"P4" ... "P32"}, each BxCxh'xw'.
-        semantic_logits: BxKxHxW/16 cells (stride 4), in the order of the class set.
+        semantic_logits: BxKx(H/s)x(W/s), s the logit stride, in the order of the class set.
         semantic: S_t, BxCxhxw at the motion head's stride.
         detections: one an image, without embeddings.
         sizes: height and width of every image inside the padded input.
@@ -68,7 +68,7 @@ class Prediction:
     """What the network says of one frame.
 
     Attributes:
-        semantic_logits: KxHxW/16 cells (stride 4), in the order of the class set.
+        semantic_logits: Kx(H/s)x(W/s), s the logit stride, in the order of the class set.
         semantic: S_t, Cxhxw at the motion head's stride; the next frame's predecessor.
         detections: with embeddings.
         propagated_masks: M_{t-1 -> t}, Nxhxw in [0, 1]; None without a predecessor.

@@ -236,7 +236,7 @@ class PanopticTracker:
 
     def fuse(self, prediction: Prediction, size: tuple[int, int], settings: TrackerConfig) -> Fusion:
         """The panoptic fusion at the size of the image; embeddings and propagated masks have no part in it."""
-        return fuse(*to_image(prediction, size), self.classes, settings)
+        return fuse(*to_image(prediction, size, self.model.semantic.logit_stride), self.classes, settings)
 
     def _observe(self, prediction: Prediction, fusion: Fusion, owner: np.ndarray) -> list[Observation]:
         things = self.classes.things
@@ -286,13 +286,17 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def to_image(prediction: Prediction, size: tuple[int, int]) -> tuple[Tensor, Detections]:
-    """Semantic logits (KxHxW) and detections of a prediction, at the size of the image they came from."""
+def to_image(prediction: Prediction, size: tuple[int, int], stride: int) -> tuple[Tensor, Detections]:
+    """Semantic logits (KxHxW) and detections of a prediction, at the size of the image they came from.
+
+    Args:
+        stride: of the logits, in pixels of the network's input.
+    """
     scales = [side / inner for side, inner in zip(size, prediction.size)]
     # The operator behind ``interpolate``, which takes a size or scales, but not both: the cells end beyond the image.
     # Class by class in memory, for fusion goes through them so.
     logits = torch.ops.aten.upsample_bilinear2d(
-        prediction.semantic_logits[None].float().contiguous(), size, False, *(4 * scale for scale in scales)
+        prediction.semantic_logits[None].float().contiguous(), size, False, *(stride * scale for scale in scales)
     )
     detections = prediction.detections
     if scales != [1.0, 1.0]:

@@ -70,7 +70,7 @@ def _pixels(model: MAPT, image, labels) -> tuple[Tensor, Tensor]:
     batch = model.prepare([torch.from_numpy(image)])
     logits = model.semantic(model.encode(batch.images)).logits.float()
     (height, width), (rows, columns) = batch.sizes[0], labels.shape
-    logits = F.interpolate(logits, scale_factor=4, mode="bilinear")[..., :height, :width]
+    logits = F.interpolate(logits, scale_factor=model.semantic.logit_stride, mode="bilinear")[..., :height, :width]
     seen = slice(_STRIDE // 2, None, _STRIDE)
     y, x = (torch.arange(n)[seen] for n in (rows, columns))
     chosen = logits[0][:, y * height // rows][:, :, x * width // columns].flatten(1).cpu()

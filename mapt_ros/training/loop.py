@@ -354,9 +354,7 @@ class Trainer:
         """A copy of the network to use, its class biases fitted to training frames if the recipe says so."""
         network = copy.deepcopy(self._best())
         if self.recipe.bias_frames:
-            biases = fit_biases(network, self.datasets, self.recipe.bias_frames)
-            with torch.no_grad():
-                network.semantic.classifier.bias += biases.to(network.device)
+            network.semantic.add_biases(fit_biases(network, self.datasets, self.recipe.bias_frames))
         return network
 
     def _preview(self) -> None:
