@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mapt_ros.model.instance import InstanceTargets
 from mapt_ros.model.motion import MotionField
-from mapt_ros.training.losses import shared_tracks, strided_masks
+from mapt_ros.training.tracks import shared_tracks, strided_masks
 
 
 class MaskCarrier(Protocol):

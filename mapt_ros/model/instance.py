@@ -15,7 +15,9 @@ from torchvision.ops import roi_align as roi_align_op
 from mapt_ros.model.backbone import LEVELS
 from mapt_ros.model.config import InstanceConfig
 from mapt_ros.model.layers import SeparableConv, group_norm
+from mapt_ros.model.matching import choose_rois, match_anchors
 from mapt_ros.model.roi import PyramidRoIAlign
+from mapt_ros.model.sampling import SeededSampler
 
 _MOSTLY = 0.5  # a box of which more than this is crowd is left out of the losses
 
@@ -82,12 +84,19 @@ class CrowdAwareRPN(RegionProposalNetwork):
     def assign_targets_to_anchors(
         self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """As torchvision's: 1 for things, 0 for background, -1 for what no loss looks at, and each anchor's box."""
-        labels, matched = super().assign_targets_to_anchors(anchors, targets)
-        for kinds, boxes, target in zip(labels, anchors, targets):
+        """As torchvision's: 1 for things, 0 for background, -1 for what no loss looks at, and each anchor's box.
+
+        Args:
+            anchors: the same in every image.
+        """
+        matcher = self.proposal_matcher
+        kinds, matched = match_anchors(
+            anchors[0], [t["boxes"] for t in targets], matcher.high_threshold, matcher.low_threshold
+        )
+        for row, boxes, target in zip(kinds, anchors, targets):
             if "crowd" in target:
-                kinds[(kinds == 0) & (covered(boxes, target["crowd"]) > _MOSTLY)] = -1
-        return labels, matched
+                row[(row == 0) & (covered(boxes, target["crowd"]) > _MOSTLY)] = -1
+        return list(kinds), list(matched)
 
 
 class Anchors(AnchorGenerator):
@@ -161,6 +170,7 @@ class InstanceHead(nn.Module):
             post_nms_top_n={"training": config.train_proposals, "testing": config.proposals},
             nms_thresh=0.7,
         )
+        self.rpn.fg_bg_sampler = SeededSampler(256, 0.5)
         classes = things + 1  # background first
         self.roi_heads = RoIHeads(
             box_roi_pool=PyramidRoIAlign(7, config.canonical_box),
@@ -175,6 +185,7 @@ class InstanceHead(nn.Module):
             nms_thresh=config.nms_threshold,
             detections_per_img=config.detections,
         )
+        self.roi_heads.fg_bg_sampler = SeededSampler(config.sampled_rois, 0.25)
         self.mask_pool = PyramidRoIAlign(14, config.canonical_box)
         self.mask_predictor = MaskPredictor(inputs, config.mask_channels, classes)
 
@@ -217,19 +228,23 @@ class InstanceHead(nn.Module):
         proposals = [
             p if t.crowd is None else p[covered(p, t.crowd) <= _MOSTLY] for p, t in zip(proposals, targets, strict=True)
         ]  # the things among the crowd come back, for torchvision adds their own boxes to the proposals
-        proposals, matched, labels, regression = self.roi_heads.select_training_samples(proposals, as_dicts)
-        class_logits, deltas = self._classify(pyramid, proposals, sizes)
-        class_loss, box_loss = fastrcnn_loss(class_logits, deltas, labels, regression)
-
-        things = [kinds > 0 for kinds in labels]
-        boxes = [p[thing] for p, thing in zip(proposals, things)]
-        mask_logits = self._mask_logits(pyramid, boxes, [k[thing] for k, thing in zip(labels, things)], sizes)
-        wanted = torch.cat(
-            [
-                masks_in_boxes(t.masks[m[thing]], b, mask_logits.shape[-1])
-                for t, m, thing, b in zip(targets, matched, things, boxes)
-            ]
+        rois = choose_rois(
+            proposals,
+            [t.boxes for t in targets],
+            [t.labels for t in targets],
+            self.roi_heads.fg_bg_sampler,
+            self.roi_heads.proposal_matcher.high_threshold,
         )
+        boxes = list(rois.boxes.split(rois.counts))
+        class_logits, deltas = self._classify(pyramid, boxes, sizes)
+        regression = self.roi_heads.box_coder.encode_single(rois.truth, rois.boxes)
+        class_loss, box_loss = fastrcnn_loss(class_logits, deltas, [rois.labels], [regression])
+
+        is_thing = rois.labels > 0
+        counts = [int(n) for n in torch.stack([part.sum() for part in is_thing.split(rois.counts)]).tolist()]
+        boxes, labels, things = (values[is_thing] for values in (rois.boxes, rois.labels, rois.things))
+        mask_logits = self._mask_logits(pyramid, list(boxes.split(counts)), [labels], sizes)
+        wanted = masks_in_boxes(torch.cat([t.masks for t in targets]), boxes, mask_logits.shape[-1], things)
         mask_loss = F.binary_cross_entropy_with_logits(mask_logits, wanted) if len(wanted) else mask_logits.sum()
         return losses | {"classes": class_loss, "boxes": box_loss, "masks": mask_loss}
 
@@ -260,10 +275,19 @@ def covered(boxes: Tensor, mask: Tensor) -> Tensor:
     return inside / ((x1 - x0) * (y1 - y0)).clamp(min=1)
 
 
-def masks_in_boxes(masks: Tensor, boxes: Tensor, size: int) -> Tensor:
-    """NxHxW masks, each seen through its own Nx4 box in pixels: N x size x size in [0, 1]."""
+def masks_in_boxes(masks: Tensor, boxes: Tensor, size: int, of: Tensor | None = None) -> Tensor:
+    """Masks seen through boxes, each box looking at one of them.
+
+    Args:
+        masks: NxHxW.
+        boxes: Kx4 in pixels.
+        of: K int64, the mask that each box looks at; None = its own, in order.
+
+    Returns:
+        Kx(size)x(size) in [0, 1].
+    """
     if len(boxes) == 0:
         return boxes.new_zeros(0, size, size)
-    index = torch.arange(len(boxes), device=boxes.device, dtype=boxes.dtype)
-    rois = torch.cat([index[:, None], boxes], dim=1)
+    index = torch.arange(len(boxes), device=boxes.device) if of is None else of
+    rois = torch.cat([index[:, None].to(boxes.dtype), boxes], dim=1)
     return roi_align_op(masks[:, None].to(boxes.dtype), rois, size, aligned=True)[:, 0]

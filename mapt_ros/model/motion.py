@@ -92,13 +92,13 @@ class MotionHead(nn.Module):
         """Carries soft masks along the field.
 
         Args:
-            field: of one image (batch size 1).
-            masks: Nxhxw in [0, 1], one a track, at the head's stride. N may be 0.
+            field: of one image (batch size 1), or of as many as the masks are of.
+            masks: Nxhxw in [0, 1], one a track, at the head's stride; N may be 0. While training also BxNxhxw.
 
         Returns:
-            Nxhxw in [0, 1].
+            As the masks, in [0, 1].
         """
-        if len(masks) == 0:
+        if masks.shape[-3] == 0:
             return masks
         # Clamped for the values but not for the gradient: a tap at or below zero must be able to come back.
         kernels = self.mask_kernels + (self.mask_kernels.clamp(min=0) - self.mask_kernels).detach()
@@ -106,12 +106,13 @@ class MotionHead(nn.Module):
         if not torch.is_grad_enabled():
             weights = field.attention[0, :, None] * kernels.flatten(1)[:, :, None, None]
             return weighted_taps(masks, field.offsets, self.dilations, weights)
-        moved = torch.zeros_like(masks)
+        batch = masks if masks.ndim == 4 else masks[None]
+        moved = torch.zeros_like(batch)
         for scale, (dilation, offsets) in enumerate(zip(self.dilations, field.offsets)):
-            seen = deformed_taps(masks[None], offsets, dilation)[0]
-            warped = torch.einsum("nkhw,k->nhw", seen, kernels[scale].flatten())
-            moved = moved + field.attention[:, scale] * warped
-        return moved
+            seen = deformed_taps(batch, offsets, dilation)
+            warped = torch.einsum("bnkhw,k->bnhw", seen, kernels[scale].flatten())
+            moved = moved + field.attention[:, scale : scale + 1] * warped
+        return moved.view_as(masks)
 
     def propagate_features(self, field: MotionField, previous: Tensor) -> Tensor:
         """Carries S_{t-1} along the field: BxCxhxw at the head's stride -> BxFxhxw, F propagated channels."""

@@ -11,8 +11,9 @@ from torch import Tensor
 from mapt_ros.data.targets import IGNORED
 from mapt_ros.model.instance import InstanceTargets, masks_in_boxes
 from mapt_ros.model.mapt import MAPT, normalise, pad
+from mapt_ros.model.sampling import seed_choices
 from mapt_ros.training.interval import motion_reach
-from mapt_ros.training.seeded import seed_choices
+from mapt_ros.training.tracks import joint_tracks
 
 _ID_RANGE = 1 << 32  # keeps track ids of different pairs of a batch apart
 _LIFT = 0.02  # of probabilities before their logarithm in the motion loss
@@ -101,30 +102,33 @@ def semantic_loss(logits: Tensor, target: Tensor, hardest: float = 0.25, balance
         balance: a pixel weighs as the count of its class in its image to minus this, 1 on average: 0 takes all alike,
             1 gives every class the same share.
     """
-    logits = F.interpolate(logits, size=target.shape[-2:], mode="bilinear", align_corners=False)
-    pixels = F.cross_entropy(logits, target, ignore_index=IGNORED, reduction="none").flatten(1)
-    per_image = []
-    for losses, classes in zip(pixels, target.flatten(1)):
-        labelled = int((classes != IGNORED).sum())
-        if labelled:
-            weighed = losses * class_weights(classes, logits.shape[1], balance)
-            per_image.append(weighed.topk(max(1, int(hardest * labelled))).values.mean())
-    return torch.stack(per_image).mean() if per_image else pixels.sum()
+    if logits.shape[-2:] != target.shape[-2:]:
+        logits = F.interpolate(logits, size=target.shape[-2:], mode="bilinear", align_corners=False)
+    pixels = F.cross_entropy(logits.float(), target, ignore_index=IGNORED, reduction="none").flatten(1)
+    classes = target.flatten(1)
+    weighed = pixels * class_weights(classes, logits.shape[1], balance)
+    labelled = (classes != IGNORED).sum(dim=1)
+    counted = (hardest * labelled).long().clamp(min=1)
+    worst = weighed.topk(max(1, int(hardest * pixels.shape[1])), dim=1).values  # as many as any image may count
+    worst = worst * (torch.arange(worst.shape[1], device=worst.device) < counted[:, None])
+    return (worst.sum(dim=1) / counted).sum() / (labelled > 0).sum().clamp(min=1)
 
 
 def class_weights(classes: Tensor, kinds: int, balance: float) -> Tensor:
-    """What each pixel of one image weighs: n of its class to minus ``balance``, 1 on average; 0 without label.
+    """What each pixel weighs: the count of its class in its image to minus ``balance``, 1 on average; 0 without label.
 
     Args:
-        classes: P int64 class indices below ``kinds``, 255 = ignore.
+        classes: BxP int64 class indices below ``kinds``, 255 = ignore.
 
     Returns:
-        P float.
+        BxP float.
     """
-    counts = torch.bincount(classes[classes != IGNORED], minlength=kinds).float()
+    bins = classes.clamp(max=kinds)
+    counts = torch.zeros(len(classes), kinds + 1, device=classes.device)
+    counts = counts.scatter_add_(1, bins, torch.ones_like(bins, dtype=counts.dtype))[:, :kinds]
     weights = counts.clamp(min=1) ** -balance
-    weights = weights * counts.sum() / (weights * counts).sum().clamp(min=1e-6)
-    return F.pad(weights, (0, 1))[classes.clamp(max=kinds)]
+    weights = weights * (counts.sum(dim=1) / (weights * counts).sum(dim=1).clamp(min=1e-6))[:, None]
+    return F.pad(weights, (0, 1)).gather(1, bins)
 
 
 def motion_loss(propagated: Tensor, target: Tensor) -> Tensor:
@@ -154,32 +158,35 @@ def displacement_loss(
     change by more than a quarter are left out, and so are cells that come from beyond the head's reach.
 
     Args:
-        offsets: one 18xhxw map a dilation, of one pair of frames, in cells (``MotionField``).
-        cells: Nxhxw in [0, 1], the instances' masks in the current frame.
-        previous_boxes, boxes: Nx4 boxes of the same instances, in cells.
+        offsets: one Bx18xhxw map a dilation, of B pairs of frames, in cells (``MotionField``).
+        cells: BxNxhxw in [0, 1], the instances' masks in the current frame; empty ones fill up.
+        previous_boxes, boxes: BxNx4 boxes of the same instances, in cells, none without extent.
         reach: how far the motion head can fetch from, in cells.
 
     Returns:
-        N losses, 0 for those left out.
+        BxN losses, 0 for those left out.
     """
     (before, before_size), (now, size) = (
-        ((b[:, :2] + b[:, 2:]) / 2, b[:, 2:] - b[:, :2]) for b in (previous_boxes, boxes)
+        ((b[..., :2] + b[..., 2:]) / 2, b[..., 2:] - b[..., :2]) for b in (previous_boxes, boxes)
     )
     growth = before_size / size  # x, y
     height, width = cells.shape[-2:]
     y = torch.arange(height, device=cells.device) + 0.5
     x = torch.arange(width, device=cells.device) + 0.5
-    flow_x = (before[:, 0] - now[:, 0])[:, None] + (x[None] - now[:, :1]) * (growth[:, :1] - 1)  # Nxw
-    flow_y = (before[:, 1] - now[:, 1])[:, None] + (y[None] - now[:, 1:]) * (growth[:, 1:] - 1)  # Nxh
-    weight = cells / cells.sum(dim=(1, 2), keepdim=True).clamp(min=1e-6)
-    weight = weight * ((growth > 0.8) & (growth < 1.25)).all(dim=1)[:, None, None]
-    weight = weight * ((flow_y.abs() <= reach)[:, :, None] & (flow_x.abs() <= reach)[:, None])
-    losses = cells.new_zeros(len(cells))
+    flow_x, flow_y = (
+        (before[..., i, None] - now[..., i, None]) + (places - now[..., i, None]) * (growth[..., i, None] - 1)
+        for i, places in enumerate((x, y))
+    )  # BxNxw and BxNxh
+    weight = cells / cells.sum(dim=(-2, -1), keepdim=True).clamp(min=1e-6)
+    weight = weight * ((growth > 0.8) & (growth < 1.25)).all(dim=-1)[..., None, None]
+    weight = weight * ((flow_y.abs() <= reach)[..., None] & (flow_x.abs() <= reach)[..., None, :])
+    flow_x, flow_y = flow_x[..., None, :].expand_as(cells), flow_y[..., None].expand_as(cells)
+    losses = cells.new_zeros(cells.shape[:-2])
     for scale in offsets:
-        dy, dx = scale[8], scale[9]  # of the fifth of nine taps
-        error = F.smooth_l1_loss(dy[None].expand_as(cells), flow_y[:, :, None].expand_as(cells), reduction="none")
-        error = error + F.smooth_l1_loss(dx[None].expand_as(cells), flow_x[:, None].expand_as(cells), reduction="none")
-        losses = losses + (error * weight).sum(dim=(1, 2))
+        dy, dx = scale[:, 8:9].float(), scale[:, 9:10].float()  # of the fifth of nine taps
+        error = F.smooth_l1_loss(dy.expand_as(cells), flow_y, reduction="none")
+        error = error + F.smooth_l1_loss(dx.expand_as(cells), flow_x, reduction="none")
+        losses = losses + (error * weight).sum(dim=(-2, -1))
     return losses / len(offsets)
 
 
@@ -235,8 +242,11 @@ def image_losses(
     pyramid = model.encode(padded)
     semantic = model.semantic(pyramid)
     looked = slice(None, None, weights.instance_every)
-    anchors, rois = seed_choices(model.instance, None if seeds is None else seeds[looked])
-    instance = model.instance.losses(
+    head = model.instance
+    anchors, rois = seed_choices(
+        head.rpn.fg_bg_sampler, head.roi_heads.fg_bg_sampler, None if seeds is None else seeds[looked]
+    )
+    instance = head.losses(
         {name: level[looked] for name, level in pyramid.items()}, sizes[looked], padded[looked], things[looked]
     )
     seen = target[:, thinning, thinning]
@@ -287,30 +297,28 @@ def mapt_losses(
     before, now = shared.semantic[:pairs], shared.semantic[pairs:]
     field = model.motion.field(before, now)
     moved = model.motion.propagate_features(field, before)
+    tracks = joint_tracks(batch.previous_things, batch.current_things, shared.padded_size, model.motion.stride)
+    propagated = model.motion.propagate_masks(field, tracks.previous_masks)
     reach = motion_reach(model.config.motion) / model.motion.stride
-    propagated, targets, displacements = [], [], []
-    for i, (old, new) in enumerate(zip(batch.previous_things, batch.current_things)):
-        from_index, to_index = shared_tracks(old.track_ids, new.track_ids)
-        masks = strided_masks(old.masks[from_index], shared.padded_size, model.motion.stride)
-        propagated.append(model.motion.propagate_masks(field.of(i), masks))
-        targets.append(strided_masks(new.masks[to_index], shared.padded_size, model.motion.stride))
-        boxes = (things.boxes[index] / model.motion.stride for things, index in ((old, from_index), (new, to_index)))
-        displacements.append(displacement_loss([o[i] for o in field.offsets], targets[-1], *boxes, reach))
+    displacements = displacement_loss(list(field.offsets), tracks.masks, tracks.previous_boxes, tracks.boxes, reach)[
+        tracks.valid
+    ]
 
+    every_mask, every_box = torch.cat([t.masks for t in things]), torch.cat([t.boxes for t in things])
+    box_masks = masks_in_boxes(every_mask, every_box, 2 * model.appearance.size)
     embeddings = model.appearance(
         shared.pyramid,
         shared.sizes,
         [t.boxes for t in things],
-        [masks_in_boxes(t.masks, t.boxes, 2 * model.appearance.size) for t in things],
+        list(box_masks.split([len(t.boxes) for t in things])),
         torch.cat([torch.zeros_like(moved), moved]),
         [False] * pairs + [True] * pairs,
     )
     ids = [t.track_ids + (i % pairs) * _ID_RANGE for i, t in enumerate(things)]
     count = sum(len(t.boxes) for t in batch.previous_things)
-    (of_tracks,) = shares([sum(map(len, propagated))])  # those in both frames, which the appearance loss looks for too
-    moved_tracks = torch.cat(displacements)
-    motion = motion_loss(torch.cat(propagated), torch.cat(targets)) + weights.displacement * (
-        moved_tracks.mean() if len(moved_tracks) else moved_tracks.sum()
+    (of_tracks,) = shares([len(displacements)])  # those in both frames, which the appearance loss looks for too
+    motion = motion_loss(propagated[tracks.valid], tracks.masks[tracks.valid]) + weights.displacement * (
+        displacements.mean() if len(displacements) else displacements.sum()
     )
     return losses | {
         "motion": weights.motion * of_tracks * motion,
@@ -324,16 +332,3 @@ def mapt_losses(
             weights.temperature,
         ),
     }
-
-
-def shared_tracks(old: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:
-    """Indices into both lists of the track ids that stand in both."""
-    return torch.nonzero(old[:, None] == new[None], as_tuple=True)
-
-
-def strided_masks(masks: Tensor, size: tuple[int, int], stride: int) -> Tensor:
-    """NxHxW masks, zero-padded to ``size``, averaged over cells: Nx(size / stride) float in [0, 1]."""
-    if len(masks) == 0:
-        return masks.new_zeros(0, size[0] // stride, size[1] // stride, dtype=torch.float32)
-    padded = F.pad(masks.float(), (0, size[1] - masks.shape[2], 0, size[0] - masks.shape[1]))
-    return F.avg_pool2d(padded[None], stride)[0]

@@ -8,7 +8,9 @@ import torch
 
 from mapt_ros.data.labels import KITTI_STEP, LABEL_DIVISOR
 from mapt_ros.data.targets import crowd_mask, instance_targets
+from mapt_ros.model import instance
 from mapt_ros.model.instance import covered
+from mapt_ros.model.matching import choose_rois
 
 CAR, PERSON, ROAD = 13, 11, 0
 
@@ -40,12 +42,9 @@ def test_an_anchor_on_crowd_is_no_background(tiny_network, street):
 
 def test_no_proposal_on_crowd_reaches_the_box_loss(tiny_network, street, monkeypatch):
     targets, crowd = street
-    head = tiny_network.instance.train()
-    select, seen = head.roi_heads.select_training_samples, []
+    head, seen = tiny_network.instance.train(), []
     monkeypatch.setattr(
-        head.roi_heads,
-        "select_training_samples",
-        lambda proposals, things: seen.append(proposals[0]) or select(proposals, things),
+        instance, "choose_rois", lambda proposals, *rest: seen.append(proposals[0]) or choose_rois(proposals, *rest)
     )
     images = torch.zeros(1, 3, 64, 128)
     for mask in (None, crowd):

@@ -14,8 +14,8 @@ from mapt_ros.training.losses import (
     mapt_losses,
     motion_loss,
     semantic_loss,
-    strided_masks,
 )
+from mapt_ros.training.tracks import joint_tracks, strided_masks
 
 
 @pytest.fixture
@@ -42,16 +42,15 @@ def test_only_the_hardest_pixels_of_each_image_count():
 
 
 def test_balance_gives_rare_classes_their_share():
-    classes = torch.tensor([0] * 12 + [1] * 3 + [255])
-    torch.testing.assert_close(class_weights(classes, 3, 0.0), torch.tensor([1.0] * 15 + [0]))
-    even = class_weights(classes, 3, 1.0)
+    classes = torch.tensor([[0] * 12 + [1] * 3 + [255], [255] * 16])
+    torch.testing.assert_close(class_weights(classes, 3, 0.0)[0], torch.tensor([1.0] * 15 + [0]))
+    even = class_weights(classes, 3, 1.0)[0]
     torch.testing.assert_close(even[:12].sum(), even[12:].sum())
-    torch.testing.assert_close(class_weights(classes, 3, 0.5).sum(), torch.tensor(15.0))
+    torch.testing.assert_close(class_weights(classes, 3, 0.5).sum(dim=1), torch.tensor([15.0, 0]))
     rare_wrong = torch.zeros(1, 3, 4, 4)
     rare_wrong[0, 0] = 5.0  # says the common class everywhere
-    target = classes.view(1, 4, 4)
+    target = classes[:1].view(1, 4, 4)
     assert semantic_loss(rare_wrong, target, balance=0.5) > 1.5 * semantic_loss(rare_wrong, target)
-    assert (class_weights(torch.full((4,), 255), 3, 0.5) == 0).all()
 
 
 def test_unlabelled_pixels_do_not_count():
@@ -80,21 +79,21 @@ def test_the_motion_loss_pulls_hardest_where_the_mask_is_all_wrong():
 
 
 def test_offsets_that_look_where_the_box_came_from_cost_nothing():
-    cells = torch.zeros(2, 12, 16)
-    cells[0, 4:8, 6:10] = cells[1, 0:4, 0:8] = 1
-    before = torch.tensor([[1.0, 3, 5, 7], [0, 0, 8, 9]])  # 5 cells left and 1 up; the other was much taller
-    now = torch.tensor([[6.0, 4, 10, 8], [0, 0, 8, 4]])
-    right = torch.zeros(18, 12, 16)
-    right[8], right[9] = -1, -5
-    assert displacement_loss([right, right], cells, before, now, 8).tolist() == [0, 0]
-    assert displacement_loss([torch.zeros_like(right)], cells, before, now, 4).tolist() == [0, 0]  # too far to reach
+    cells = torch.zeros(1, 2, 12, 16)
+    cells[0, 0, 4:8, 6:10] = cells[0, 1, 0:4, 0:8] = 1
+    before = torch.tensor([[[1.0, 3, 5, 7], [0, 0, 8, 9]]])  # 5 cells left and 1 up; the other was much taller
+    now = torch.tensor([[[6.0, 4, 10, 8], [0, 0, 8, 4]]])
+    right = torch.zeros(1, 18, 12, 16)
+    right[:, 8], right[:, 9] = -1, -5
+    assert displacement_loss([right, right], cells, before, now, 8).tolist() == [[0, 0]]
+    assert displacement_loss([torch.zeros_like(right)], cells, before, now, 4).tolist() == [[0, 0]]  # too far to reach
     lazy = displacement_loss([torch.zeros_like(right)], cells, before, now, 8)
-    torch.testing.assert_close(lazy, torch.tensor([0.5 + 4.5, 0.0]))  # the second, cut by something, does not count
-    grown = torch.tensor([[6.0, 4, 10, 8], [0, 0, 8, 4]]) * 1.1  # about the origin: each cell comes from x / 1.1
-    flow = torch.zeros(18, 12, 16)
-    flow[8] = (torch.arange(12) + 0.5)[:, None] * (1 / 1.1 - 1)
-    flow[9] = (torch.arange(16) + 0.5)[None] * (1 / 1.1 - 1)
-    torch.testing.assert_close(displacement_loss([flow], cells, now, grown, 8), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(lazy, torch.tensor([[0.5 + 4.5, 0.0]]))  # the second, cut by something, does not count
+    grown = now * 1.1  # about the origin: each cell comes from x / 1.1
+    flow = torch.zeros(1, 18, 12, 16)
+    flow[:, 8] = (torch.arange(12) + 0.5)[:, None] * (1 / 1.1 - 1)
+    flow[:, 9] = (torch.arange(16) + 0.5)[None] * (1 / 1.1 - 1)
+    torch.testing.assert_close(displacement_loss([flow], cells, now, grown, 8), torch.zeros(1, 2), atol=1e-5, rtol=0)
 
 
 def test_tracks_of_other_pairs_do_not_count():
@@ -183,3 +182,19 @@ def test_training_on_one_pair_lowers_every_loss(tiny_network, pair):
     assert last["semantic"] < 0.7 * first["semantic"]
     assert last["motion"] < first["motion"]
     assert last["appearance"] < first["appearance"]
+
+
+def test_tracks_of_several_pairs_are_filled_up_to_one_number(pair):
+    previous, current = pair
+    batch = collate([("a", [0, 1], [previous, current]), ("b", [2, 3], [empty(previous), current])], KITTI_STEP).frames
+    things = batch.previous_things[0], batch.current_things[0]
+    size = tuple(-(-side // 32) * 32 for side in previous[1].shape)
+    both = joint_tracks(batch.previous_things, batch.current_things, size, 4)
+    alone = joint_tracks(batch.previous_things[:1], batch.current_things[:1], size, 4)
+    shared = [i for i in things[0].track_ids.tolist() if i in things[1].track_ids.tolist()]
+    assert both.valid.sum(dim=1).tolist() == [len(shared), 0] and len(shared) > 1
+    for name in ("previous_masks", "masks", "previous_boxes", "boxes"):
+        torch.testing.assert_close(getattr(both, name)[:1], getattr(alone, name))
+    assert not both.masks[1].any() and (both.boxes[1, :, 2:] > both.boxes[1, :, :2]).all()
+    nothing = joint_tracks(batch.previous_things[1:], batch.current_things[1:], size, 4)
+    assert nothing.masks.shape == (1, 0, size[0] // 4, size[1] // 4) and nothing.boxes.shape == (1, 0, 4)
