@@ -45,7 +45,7 @@ class AppearanceHead(nn.Module):
         boxes: list[Tensor],
         box_masks: list[Tensor],
         propagated: Tensor | None,
-        predecessors: list[bool],
+        predecessors: list[bool] | Tensor,
         use_propagated: bool = True,
     ) -> Tensor:
         """Embeddings of all boxes of the batch, image after image.
@@ -56,7 +56,8 @@ class AppearanceHead(nn.Module):
             boxes: Nx4 an image, in pixels.
             box_masks: NxRxR an image, soft masks in [0, 1] inside each box, R a multiple of the RoI size.
             propagated: BxFxhxw propagated features; None if no image has a predecessor.
-            predecessors: which images have one; the propagated features of the others do not count.
+            predecessors: which images have one; the propagated features of the others do not count. As a tensor, B
+                zeros and ones on the device, with equally many boxes an image.
             use_propagated: False leaves W_p out (the study of what motion adds to the embedding).
 
         Returns:
@@ -71,8 +72,11 @@ class AppearanceHead(nn.Module):
         else:
             rois = roi_align_op(propagated, boxes, self.size, 1 / self.motion_stride, sampling_ratio=2, aligned=False)
             # Zeros for an image without predecessor, whatever the norm's bias would make of zeros.
-            having = [known for known, b in zip(predecessors, boxes) for _ in range(len(b))]
-            moved = self.project_propagated(rois) * masks * masks.new_tensor(having)[:, None, None, None]
+            if isinstance(predecessors, Tensor):
+                having = predecessors.to(masks.dtype)[:, None].expand(-1, len(boxes[0])).flatten()
+            else:
+                having = masks.new_tensor([known for known, b in zip(predecessors, boxes) for _ in range(len(b))])
+            moved = self.project_propagated(rois) * masks * having[:, None, None, None]
         if use_propagated:
             means = torch.cat([appearance.mean(dim=(2, 3)), moved.mean(dim=(2, 3))], dim=1)
             w_a, w_p = self.attention(means).softmax(dim=1).unbind(dim=1)

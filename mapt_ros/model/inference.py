@@ -31,6 +31,20 @@ def fold_batch_norm(model: MAPT) -> MAPT:
     return model.to(memory_format=torch.channels_last)
 
 
+def cast_weights(model: MAPT, dtype: torch.dtype) -> MAPT:
+    """Casts the weights of convolutions and matrix products once, which ``autocast`` would do in every frame.
+
+    Changes the network in place; from then on it runs under ``autocast`` to that type only.
+
+    Returns:
+        The same model.
+    """
+    for module in model.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            module.to(dtype)
+    return model
+
+
 def _fold_pairs(layers: nn.Sequential) -> None:
     for i in range(len(layers) - 1):
         if isinstance(layers[i], nn.Conv2d) and isinstance(layers[i + 1], nn.BatchNorm2d):

@@ -10,6 +10,7 @@ from mapt_ros.model.appearance import AppearanceHead
 from mapt_ros.model.backbone import STRIDES, Backbone, TwoWayFPN
 from mapt_ros.model.clock import Clock, untimed
 from mapt_ros.model.config import ModelConfig
+from mapt_ros.model.constants import constant
 from mapt_ros.model.instance import Detections, InstanceHead
 from mapt_ros.model.motion import MotionHead
 from mapt_ros.model.semantic import SemanticHead
@@ -116,12 +117,16 @@ class MAPT(nn.Module):
         batch = torch.stack(images)
         if self.device.type == "cuda":  # out of pinned memory the copy waits for nobody
             batch = batch.pin_memory().to(self.device, non_blocking=True)
-        batch = batch.permute(0, 3, 1, 2).float()
+        return self.as_input(batch)
+
+    def as_input(self, pictures: Tensor) -> ImageBatch:
+        """BxHxWx3 uint8 RGB on the network's device -> the images as the network takes them."""
+        batch = pictures.permute(0, 3, 1, 2).float()
         if self.config.input_height is not None and batch.shape[2] != self.config.input_height:
             height = self.config.input_height
             width = max(1, round(batch.shape[3] * height / batch.shape[2]))
             batch = F.interpolate(batch, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
-        return ImageBatch(pad(normalise(batch)), [tuple(batch.shape[2:])] * len(images))
+        return ImageBatch(pad(normalise(batch)), [tuple(batch.shape[2:])] * len(pictures))
 
     def encode(self, images: Tensor) -> dict[str, Tensor]:
         """Bx3xHxW normalised images, H and W multiples of 32 -> {"P4": BxCx(H/4)x(W/4), ... "P32"}."""
@@ -207,8 +212,7 @@ class MAPT(nn.Module):
 
 def normalise(images: Tensor) -> Tensor:
     """Bx3xHxW RGB in 0-255 -> ImageNet's mean 0 and deviation 1."""
-    mean = images.new_tensor(_MEAN)[:, None, None]
-    std = images.new_tensor(_STD)[:, None, None]
+    mean, std = (constant(values, images.dtype, images.device)[:, None, None] for values in (_MEAN, _STD))
     return (images - mean) / std
 
 

@@ -1,4 +1,4 @@
-"""RoIAlign over the feature pyramid: torchvision's, and on a CPU without gradients the same as a sum of table rows."""
+"""RoIAlign over the feature pyramid: torchvision's, and without gradients the same as a sum of table rows."""
 
 import torch
 import torch.nn.functional as F
@@ -6,6 +6,7 @@ from torch import Tensor
 from torchvision.ops import MultiScaleRoIAlign
 
 from mapt_ros.model.backbone import LEVELS, STRIDES
+from mapt_ros.model.constants import constant
 
 _SAMPLES = 2  # a side of each output cell
 _CANONICAL_LEVEL = 4  # P16, as a power of two
@@ -31,7 +32,7 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
     def forward(self, x: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]) -> Tensor:
         """{"P4" ... "P32"} of BxCxh'xw', Nx4 boxes an image in pixels -> (N1 + N2 + ...)xCxSxS."""
         maps = list(x.values())
-        if maps[0].device.type != "cpu" or torch.is_grad_enabled() or sum(len(b) for b in boxes) == 0:
+        if torch.is_grad_enabled() or sum(len(b) for b in boxes) == 0:
             return super().forward(x, boxes, image_shapes)
         return _as_rows(maps, boxes, self.output_size[0], self.canonical_scale)
 
@@ -39,25 +40,27 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
 def _as_rows(maps: list[Tensor], boxes: list[Tensor], size: int, canonical_box: float) -> Tensor:
     """RoIAlign as ``embedding_bag``: every output cell is a weighted sum of 16 places, each C numbers in a row.
 
-    torchvision's kernel walks channel by channel on a CPU; rows of all channels take a tenth of its time.
+    torchvision's kernel walks channel by channel on a CPU; rows of all channels take a tenth of its time. On a GPU it asks
+    the device, level by level, which boxes lie there.
     """
     batch, channels = maps[0].shape[:2]
     table = torch.cat([m.permute(0, 2, 3, 1).reshape(-1, channels) for m in maps])
     corners = torch.cat(boxes).float()
-    image = torch.cat([torch.full((len(b),), i) for i, b in enumerate(boxes)])
+    device = corners.device
+    image = torch.cat([torch.full((len(b),), i, device=device) for i, b in enumerate(boxes)])
     sides = (corners[:, 2:] - corners[:, :2]).prod(dim=1).sqrt()
     # torchvision's rule and its epsilon, which decides at the borders between two levels.
     level = (_CANONICAL_LEVEL + torch.log2(sides / canonical_box) + 1e-6).floor().clamp(2, 5).long() - 2
 
-    heights, widths = (torch.tensor([m.shape[dim] for m in maps]) for dim in (2, 3))
+    heights, widths = (constant(tuple(m.shape[dim] for m in maps), torch.int64, device) for dim in (2, 3))
     areas = heights * widths
     first = (batch * areas).cumsum(0) - batch * areas  # row of the table where each level begins
     height, width = heights[level], widths[level]
     origin = (first[level] + image * areas[level])[:, None, None, None, None]
-    scale = 1 / torch.tensor(STRIDES, dtype=torch.float32)[level][:, None]
+    scale = 1 / constant(STRIDES, torch.float32, device)[level][:, None]
     start = corners[:, :2] * scale
     extent = (corners[:, 2:] * scale - start).clamp(min=1)
-    steps = (torch.arange(_SAMPLES * size) + 0.5) / (_SAMPLES * size)
+    steps = (torch.arange(_SAMPLES * size, device=device) + 0.5) / (_SAMPLES * size)
     (columns, across), (rows, down) = (
         _neighbours(start[:, i : i + 1] + extent[:, i : i + 1] * steps, length[:, None], size)
         for i, length in enumerate((width, height))

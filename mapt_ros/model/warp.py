@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mapt_ros.model.constants import constant
+
 TAPS = 9
 
 
@@ -25,7 +27,7 @@ def deformed_taps(values: Tensor, offsets: Tensor, dilation: int) -> Tensor:
     # Whole coordinates beyond 2048 do not fit half precision.
     moves = offsets.float().view(batch, TAPS, 2, height, width)
     rows, columns = (torch.arange(n, device=values.device, dtype=torch.float32) for n in (height, width))
-    taps = torch.tensor([-dilation, 0, dilation], device=values.device, dtype=torch.float32)
+    taps = constant((-dilation, 0, dilation), torch.float32, values.device)
     y = moves[:, :, 0] + taps.repeat_interleave(3)[:, None, None] + rows[:, None]
     x = moves[:, :, 1] + taps.repeat(3)[:, None, None] + columns
     grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=-1)
@@ -52,7 +54,7 @@ def weighted_taps(values: Tensor, offsets: tuple[Tensor, ...], dilations: tuple[
     # A row and a column of zeros before and two behind, so that no place has a neighbour beyond the table.
     padded = F.pad(values, (1, 2, 1, 2)).flatten(1).T.contiguous()
     moves = torch.cat([o[0] for o in offsets]).float().view(-1, 2, height * width).permute(1, 2, 0)
-    steps = torch.tensor([(-d, 0, d) for d in dilations], device=device, dtype=torch.float32)
+    steps = constant(tuple((-d, 0, d) for d in dilations), torch.float32, device)
     cells = torch.arange(height * width, device=device)[:, None]
     y = (moves[0] + steps.repeat_interleave(3, dim=1).flatten() + cells // width).clamp_(-1, height)
     x = (moves[1] + steps.repeat(1, 3).flatten() + cells % width).clamp_(-1, width)
@@ -64,7 +66,7 @@ def weighted_taps(values: Tensor, offsets: tuple[Tensor, ...], dilations: tuple[
     below, right = y * weight, x * weight
     both = below * x
     shares = torch.stack([weight - below - right + both, right - both, below - both, both], dim=-1)
-    places = corner[..., None] + torch.tensor([0, 1, row, row + 1], dtype=torch.int32, device=device)
+    places = corner[..., None] + constant((0, 1, row, row + 1), torch.int32, device)
     summed = F.embedding_bag(
         places.flatten(1), padded, per_sample_weights=shares.flatten(1).to(values.dtype), mode="sum"
     )

@@ -85,6 +85,20 @@ def fuse(semantic_logits: Tensor, detections: Detections, classes: ClassSet, con
     return Fusion(owner, ids[winner.int()], kept)
 
 
+def upsampled(logits: Tensor, size: tuple[int, int], inner: tuple[int, int], stride: int) -> Tensor:
+    """Kxhxw logits of a network's input at the size of the image it was made from: KxHxW in single precision.
+
+    Args:
+        size: height and width of the image.
+        inner: of the image inside the network's input.
+        stride: of the logits, in pixels of the network's input.
+    """
+    scales = [stride * side / within for side, within in zip(size, inner)]
+    # The operator behind ``interpolate``, which takes a size or scales, but not both: the cells end beyond the image.
+    # Class by class in memory, for fusion goes through them so.
+    return torch.ops.aten.upsample_bilinear2d(logits[None].float().contiguous(), size, False, *scales)[0]
+
+
 def strongest(logits: Tensor, channels: list[int]) -> tuple[Tensor, Tensor]:
     """The largest of some channels of KxHxW logits at every pixel, HxW, and its position in ``channels``, uint8.
 

@@ -1,7 +1,7 @@
 """The tracker: images in, panoptic frames with persistent identities out; all memory in one explicit state a camera."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,45 +9,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mapt_ros.data.labels import LABEL_DIVISOR
 from mapt_ros.errors import InputError, validated
 from mapt_ros.model.checkpoint import file_hash, find_weights, load_checkpoint
-from mapt_ros.model.inference import fold_batch_norm
+from mapt_ros.model.graphs import FrameGraphs
+from mapt_ros.model.inference import cast_weights, fold_batch_norm
 from mapt_ros.model.instance import Detections
 from mapt_ros.model.mapt import MAPT, FrameState, Prediction
-from mapt_ros.tracking.association import Match, associate, mask_overlap
+from mapt_ros.tracking import batch
+from mapt_ros.tracking.association import mask_overlap
 from mapt_ros.tracking.config import MaptConfig, TrackerConfig, load_config
-from mapt_ros.tracking.frame import PanopticFrame, TrackState
-from mapt_ros.tracking.memory import Observation, Track, update
-from mapt_ros.tracking.panoptic import Fusion, fuse, paint, regions
+from mapt_ros.tracking.frame import PanopticFrame
+from mapt_ros.tracking.identities import identify
+from mapt_ros.tracking.memory import Observation
+from mapt_ros.tracking.panoptic import Fusion, fuse, paint, regions, upsampled
+from mapt_ros.tracking.state import TrackerState
 
 _MAX_ASPECT = 32
 PRECISIONS = {"fp32": None, "fp16": torch.float16, "bf16": torch.bfloat16}
-
-
-@dataclass
-class TrackerState:
-    """Everything that is remembered of one camera.
-
-    Attributes:
-        epoch: resets so far.
-        sequence: frames since the last reset.
-        tracks: the living identities, by track id.
-        next_id: the id that the next new track gets.
-        previous: what the network needs of the last frame; None: the next frame has no predecessor.
-        size: height and width of the last image.
-    """
-
-    epoch: int = 0
-    sequence: int = 0
-    tracks: list[Track] = field(default_factory=list)
-    next_id: int = 1
-    previous: FrameState | None = None
-    size: tuple[int, int] | None = None
-
-    def reset(self) -> None:
-        """Forgets everything and begins the next epoch; ids start again at 1."""
-        self.__init__(epoch=self.epoch + 1)
 
 
 class PanopticTracker:
@@ -62,6 +40,9 @@ class PanopticTracker:
         precision: of the network's convolutions and matrix products, ``fp32``, ``fp16`` or ``bf16``. Boxes, scores,
             fusion and association are in single precision always.
 
+        graphs: whether a frame runs in tensors of fixed size, on CUDA as CUDA graphs. None = on CUDA, where that saves most
+            of the time. The weights of the model are then cast to the precision, once and in place.
+
     Raises:
         InputError: a precision that is none, or one that the model's device does not have.
     """
@@ -73,11 +54,18 @@ class PanopticTracker:
         weights_name: str = "",
         weights_hash: str = "",
         precision: str = "fp32",
+        graphs: bool | None = None,
     ):
         if precision not in PRECISIONS or (precision == "fp16" and model.device.type == "cpu"):
             raise InputError(f"precision {precision!r}: expected fp32, bf16 or, on CUDA, fp16")
         self.precision = precision
         self.model = model.eval()
+        on_cuda, dtype = model.device.type == "cuda", PRECISIONS[precision]
+        self.graphs = None
+        if graphs or (graphs is None and on_cuda):
+            if on_cuda and dtype is not None:
+                cast_weights(model, dtype)
+            self.graphs = FrameGraphs(model, dtype)
         self.classes = model.config.classes
         self.settings = settings or TrackerConfig()
         self.weights_name = weights_name
@@ -92,6 +80,7 @@ class PanopticTracker:
         device: str = "auto",
         config: str | Path | MaptConfig | None = None,
         precision: str = "fp32",
+        graphs: bool | None = None,
         **settings,
     ) -> "PanopticTracker":
         """A tracker from a checkpoint, its network prepared for running.
@@ -101,7 +90,7 @@ class PanopticTracker:
             device: ``auto`` (CUDA if there is one), ``cpu``, ``cuda`` or ``cuda:N``.
             config: a config (file, bundled name or object) that the weights must fit; its tracker section is used.
                 None takes both sections from the checkpoint's header.
-            precision: as the constructor takes it.
+            precision, graphs: as the constructor takes them.
             **settings: single settings of ``TrackerConfig`` that override the rest.
 
         Raises:
@@ -113,7 +102,7 @@ class PanopticTracker:
         model, header = load_checkpoint(path, wanted.model if wanted else None)
         base = wanted.tracker.model_dump() if wanted else header.tracker
         chosen = validated(TrackerConfig, base | settings, f"tracker settings for {path}")
-        return cls(fold_batch_norm(model).to(target), chosen, path.stem, file_hash(path), precision)
+        return cls(fold_batch_norm(model).to(target), chosen, path.stem, file_hash(path), precision, graphs)
 
     @property
     def device(self) -> torch.device:
@@ -169,12 +158,16 @@ class PanopticTracker:
     def _batch(
         self, images: list[np.ndarray], states: list[TrackerState], stamps_ns: list[int | None]
     ) -> list[tuple[PanopticFrame, TrackerState]]:
-        batch = self.model.prepare([torch.from_numpy(np.ascontiguousarray(image)) for image in images])
         settings = self.settings  # one and the same for the whole frame, whoever replaces them meanwhile
+        if self.graphs is not None:
+            outcomes = batch.step(self.model, self.graphs, images, states, stamps_ns, settings)
+            if outcomes is not None:
+                return outcomes
+        inputs = self.model.prepare([torch.from_numpy(np.ascontiguousarray(image)) for image in images])
         previous = [state.previous for state in states]
         dtype = PRECISIONS[self.precision]
         with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
-            predictions = self.model(batch, previous, settings.use_propagated_features, settings.score_threshold)
+            predictions = self.model(inputs, previous, settings.use_propagated_features, settings.score_threshold)
         return [
             self.track(prediction, image.shape[:2], state, stamp_ns, settings)
             for prediction, image, state, stamp_ns in zip(predictions, images, states, stamps_ns)
@@ -209,21 +202,15 @@ class PanopticTracker:
             observations = self._observe(prediction, fusion, owner)
             overlapping = [m.float().flatten(1).cpu().numpy() for m in (propagated, masks)]
         with clock("association"):
-            matches = _match(state.tracks, observations, *overlapping, settings)
-            outcome = update(state.tracks, observations, matches, state.next_id, stamp_ns, settings)
+            overlap = mask_overlap(*overlapping) if state.tracks and observations else None
+            identified = identify(state.tracks, observations, overlap, state.next_id, stamp_ns, settings)
+            outcome = identified.update
 
         sources = {"seen": masks, "carried": propagated}
         kept_masks = [sources[kind][position] for kind, position in outcome.source]
-        labels = [0] * len(observations)
-        for track, (kind, position) in zip(outcome.tracks, outcome.source):
-            if kind == "seen":
-                labels[position] = track.instance.class_id * LABEL_DIVISOR + track.instance.track_id
-        instances = [t.instance for t in outcome.tracks if t.instance.state != TrackState.LOST]
-        if settings.publish_lost:
-            instances += [t.instance for t in outcome.tracks if t.instance.state == TrackState.LOST]
         with clock("copy out"):
-            painted = paint(owner, stuff, labels)
-        frame = PanopticFrame(painted, instances, stamp_ns, state.sequence, state.epoch)
+            painted = paint(owner, stuff, identified.labels)
+        frame = PanopticFrame(painted, identified.instances, stamp_ns, state.sequence, state.epoch)
         after = replace(
             state,
             sequence=state.sequence + 1,
@@ -252,21 +239,6 @@ class PanopticTracker:
         ]
 
 
-def _match(
-    tracks: list[Track],
-    observations: list[Observation],
-    propagated: np.ndarray,
-    masks: np.ndarray,
-    settings: TrackerConfig,
-) -> list[Match]:
-    if not tracks or not observations:
-        return []
-    same_class = np.array([[t.instance.class_id == o.class_id for o in observations] for t in tracks])
-    overlap = mask_overlap(propagated, masks)
-    similarity = np.stack([t.embedding for t in tracks]) @ np.stack([o.embedding for o in observations]).T
-    return associate(overlap, similarity, same_class, settings)
-
-
 def pick_device(name: str) -> torch.device:
     """``auto`` -> CUDA where there is one, else the CPU; any other name as torch understands it.
 
@@ -292,16 +264,11 @@ def to_image(prediction: Prediction, size: tuple[int, int], stride: int) -> tupl
     Args:
         stride: of the logits, in pixels of the network's input.
     """
+    logits, detections = upsampled(prediction.semantic_logits, size, prediction.size, stride), prediction.detections
     scales = [side / inner for side, inner in zip(size, prediction.size)]
-    # The operator behind ``interpolate``, which takes a size or scales, but not both: the cells end beyond the image.
-    # Class by class in memory, for fusion goes through them so.
-    logits = torch.ops.aten.upsample_bilinear2d(
-        prediction.semantic_logits[None].float().contiguous(), size, False, *(stride * scale for scale in scales)
-    )
-    detections = prediction.detections
     if scales != [1.0, 1.0]:
         detections = replace(detections, boxes=detections.boxes * detections.boxes.new_tensor(scales[::-1] * 2))
-    return logits[0], detections
+    return logits, detections
 
 
 def owner_masks(fusion: Fusion, prediction: Prediction, stride: int) -> Tensor:
