@@ -3,6 +3,7 @@
 import importlib
 import json
 import multiprocessing
+import os
 import re
 import shutil
 from dataclasses import asdict, dataclass
@@ -53,6 +54,7 @@ def synthesise(
     width: int = 640,
     split: str = "train",
     processes: int = 1,
+    background: bool = False,
 ) -> dict:
     """Writes ``images/<split>/%04d/%06d.png`` and ``panoptic_maps/<split>/%04d/%06d.png`` under a folder.
 
@@ -68,6 +70,7 @@ def synthesise(
         height, width: pixels.
         split: train or val.
         processes: how many work at a time.
+        background: whether they yield to everything else on the machine, and no progress is shown.
 
     Returns:
         What was written: folder, sequences, frames, how many sequences were kept from before.
@@ -89,13 +92,16 @@ def synthesise(
         for kind in ("images", "panoptic_maps"):
             (out / kind / split).mkdir(parents=True, exist_ok=True)
     work = partial(write_sequence, out, split)
-    with tqdm(total=sequences * frames, initial=(sequences - len(missing)) * frames, unit="frame") as progress:
-        if min(processes, len(missing)) <= 1:
+    done = (sequences - len(missing)) * frames
+    with tqdm(total=sequences * frames, initial=done, unit="frame", disable=background) as progress:
+        if min(processes, len(missing)) <= 1 and not background:
             for order in missing:
                 work(order)
                 progress.update(frames)
         else:
-            with multiprocessing.get_context("spawn").Pool(min(processes, len(missing))) as pool:
+            workers = max(1, min(processes, len(missing)))
+            yielding = {"initializer": os.nice, "initargs": (10,)} if background else {}
+            with multiprocessing.get_context("spawn").Pool(workers, **yielding) as pool:
                 for _ in pool.imap_unordered(work, missing):
                     progress.update(frames)
     return {

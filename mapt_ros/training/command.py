@@ -130,19 +130,25 @@ def run_processes(arguments: list[str], count: int) -> None:
 def _train_here(options: TrainingOptions, recipe: Recipe) -> dict:
     from mapt_ros.training.distributed import joined
     from mapt_ros.training.loop import Trainer
-    from mapt_ros.training.sources import write_synthetic
+    from mapt_ros.training.sources import WorldWriter, are_there, write_synthetic
 
     with joined(options.device) as processes, ExitStack() as held:
-        failure = None
+        failure, cores, writer = None, os.cpu_count() or 1, None
         if processes.first:
             try:
                 held.enter_context(_alone_in(options.folder))
-                write_synthetic(recipe.data, os.cpu_count() or 1)
+                # Beside a GPU the CPU has time to write what later stages want; on a CPU it would be taken from training.
+                at_once = recipe.data_of(0) if processes.device.type == "cuda" else recipe.data
+                write_synthetic(at_once, cores)
+                if not are_there(recipe.data):
+                    writer = WorldWriter(recipe.data, max(1, cores - 2))
             except InputError as error:
                 failure = str(error)
         processes.agree(failure)
         name = Path(options.config).stem
-        trainer = Trainer(recipe, name, options.folder, processes, init=options.init, resume=options.resume)
+        trainer = Trainer(
+            recipe, name, options.folder, processes, init=options.init, resume=options.resume, writer=writer
+        )
         summary = trainer.run()
         if processes.first:
             write_beside(options.folder / _SUMMARY, (json.dumps(summary, indent=1) + "\n").encode())

@@ -91,8 +91,9 @@ class Samples(TorchDataset):
             self.anchors = [(d, s, t) for d, pairs in enumerate(self.pairs) for s, t in pairs.anchors]
         else:
             self.anchors = every_frame(datasets)
+        self.rare_places = rare or {}
         anchors = set(self.anchors)
-        shown = {kind: [place for place in places if place in anchors] for kind, places in (rare or {}).items()}
+        shown = {kind: [place for place in places if place in anchors] for kind, places in self.rare_places.items()}
         self.rare = {kind: places for kind, places in shown.items() if places}
         self.rare_share = rare_share if self.rare else 0.0
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, int))

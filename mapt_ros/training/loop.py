@@ -25,15 +25,14 @@ from mapt_ros.training import checkpoints
 from mapt_ros.training.biases import fit_biases
 from mapt_ros.training.curves import CurveFile, plot_curves, read_curves
 from mapt_ros.training.distributed import Processes
-from mapt_ros.training.interval import motion_reach
-from mapt_ros.training.loader import Samples, TrainingBatch, batches
+from mapt_ros.training.loader import TrainingBatch, batches
 from mapt_ros.training.losses import LossWeights, PairBatch, Shares, alone, image_losses, mapt_losses
 from mapt_ros.training.optimiser import make_average, make_optimiser
 from mapt_ros.training.preview import preview
-from mapt_ros.training.rare import Place, rare_frames
 from mapt_ros.training.recipe import Recipe
 from mapt_ros.training.schedule import learning_rate_share
-from mapt_ros.training.sources import described, licence, open_sources
+from mapt_ros.training.sources import WorldWriter, described, licence
+from mapt_ros.training.stages import StageSamples
 
 _DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -68,6 +67,7 @@ class Trainer:
         processes: this one among those that train.
         init: weights to start from instead of random ones.
         resume: go on from the folder's last whole checkpoint.
+        writer: writes, in process 0, what of the data is not there yet.
 
     Raises:
         InputError: data, weights or folder are not as the recipe needs them.
@@ -82,13 +82,12 @@ class Trainer:
         *,
         init: str | None = None,
         resume: bool = False,
+        writer: WorldWriter | None = None,
     ):
         self.recipe, self.name, self.out, self.processes = recipe, name, out, processes
         self.config = load_config(recipe.config)
         self._check()
-        self.datasets = open_sources(recipe.data, self.config.model.classes)
-        rare = rare_frames(self.datasets, self.config.model.classes) if recipe.rare_share else {}
-        self.samples = [self._samples(index, rare) for index in range(len(recipe.stages))]
+        self.stages = StageSamples(recipe, self.config.model, processes, writer)
         checkpoint = self._checkpoint(resume)
 
         checkpoints.seed_random(recipe.seed)
@@ -210,7 +209,9 @@ class Trainer:
             if start >= stage.steps:
                 continue
             processes = self.processes
-            source = batches(self.samples[index], stage, start, processes.rank, processes.world, self.recipe.workers)
+            source = batches(
+                self.stages.samples(index), stage, start, processes.rank, processes.world, self.recipe.workers
+            )
             for _ in range(start, stage.steps):
                 failure = None
                 try:
@@ -311,20 +312,6 @@ class Trainer:
         except InputError as error:
             raise InputError(f"{error}: pretrained_backbone: false in the recipe, or weights by --init") from None
 
-    def _samples(self, index: int, rare: dict[int, list[Place]]) -> Samples:
-        recipe, network = self.recipe, self.config.model
-        return Samples(
-            self.datasets,
-            recipe.stages[index],
-            network.classes,
-            recipe.augment,
-            recipe.interval,
-            motion_reach(network.motion),
-            (recipe.seed, index),
-            rare,
-            recipe.rare_share,
-        )
-
     def _check(self) -> None:
         """What of the recipe does not fit this machine or number of processes."""
         world, device = self.processes.world, self.processes.device
@@ -354,12 +341,12 @@ class Trainer:
         """A copy of the network to use, its class biases fitted to training frames if the recipe says so."""
         network = copy.deepcopy(self._best())
         if self.recipe.bias_frames:
-            network.semantic.add_biases(fit_biases(network, self.datasets, self.recipe.bias_frames))
+            network.semantic.add_biases(fit_biases(network, self.stages.datasets, self.recipe.bias_frames))
         return network
 
     def _preview(self) -> None:
         try:
-            picture = preview(self._best(), self.datasets, self.config.tracker)
+            picture = preview(self._best(), self.stages.datasets, self.config.tracker)
             (self.out / "samples").mkdir(exist_ok=True)
             write_beside(self.out / "samples" / f"step_{self.step:08d}.png", picture)
         except InputError as error:

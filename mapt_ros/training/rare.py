@@ -1,5 +1,6 @@
 """Which frames show the classes that few frames show, so that samples can be drawn for them."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -34,7 +35,7 @@ def rare_frames(datasets: list[Dataset], classes: ClassSet) -> dict[int, list[Pl
         indices = semantic_target(datasets[dataset].sequences[sequence].labels(t), classes).numpy()
         return np.bincount(indices.ravel(), minlength=kinds)[:kinds] >= _ENOUGH
 
-    with ThreadPoolExecutor(2) as pool:  # decoding leaves Python's lock alone
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:  # decoding leaves Python's lock alone
         shows = np.stack(list(pool.map(shown, places)))
     rare = np.flatnonzero(shows.any(axis=0) & (shows.mean(axis=0) < _COMMON))
     return {int(kind): [places[i] for i in np.flatnonzero(shows[:, kind])] for kind in rare}

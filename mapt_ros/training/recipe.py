@@ -48,6 +48,7 @@ class Stage(_Section):
     steps: int = Field(ge=1)
     batch: int = Field(ge=1, description="Frames or pairs a step, all processes together.")
     crop: tuple[int, int] | None = Field(None, description="Height and width of what the network sees; none = all.")
+    sources: int | None = Field(None, ge=1, description="Of the recipe's data, only the first so many; none = all.")
 
 
 class OptimiserConfig(_Section):
@@ -96,9 +97,19 @@ class Recipe(_Section):
     workers: int = Field(0, ge=0, description="Processes that read data, for each that trains; 0 = itself.")
     seed: int = Field(0, ge=0)
 
+    @model_validator(mode="after")
+    def _known_sources(self) -> "Recipe":
+        if (most := max(stage.sources or 0 for stage in self.stages)) > len(self.data):
+            raise ValueError(f"stages: one asks for {most} sources, data lists {len(self.data)}")
+        return self
+
     @property
     def steps(self) -> int:
         return sum(stage.steps for stage in self.stages)
+
+    def data_of(self, stage: int) -> tuple[DataSource, ...]:
+        """The sources that a stage trains on."""
+        return self.data[: self.stages[stage].sources]
 
     def cut_to(self, steps: int) -> "Recipe":
         """The same with so many steps in all; every stage keeps its share, and at least one."""

@@ -1,5 +1,6 @@
 """From a recipe's data section to open datasets; the procedural world is written when it is first asked for."""
 
+import threading
 from pathlib import Path
 
 from mapt_ros.data.dataset import open_dataset
@@ -31,11 +32,51 @@ def open_sources(sources: tuple[DataSource, ...], classes: ClassSet) -> list[Dat
     return datasets
 
 
-def write_synthetic(sources: tuple[DataSource, ...], processes: int) -> None:
+def are_there(sources: tuple[DataSource, ...]) -> bool:
+    """Whether nothing of the procedural world that the sources name has still to be written."""
+    return all(source.synthetic is None or synthetic_folder(source.synthetic).is_dir() for source in sources)
+
+
+class WorldWriter:
+    """Writes parts of the procedural world in their order, beside a training that begins before the last is there.
+
+    Args:
+        sources: of a recipe.
+        processes: that write at the same time; they yield to the training.
+    """
+
+    def __init__(self, sources: tuple[DataSource, ...], processes: int):
+        self._sources = sources
+        self._processes = processes
+        self._failure: str | None = None
+        # A daemon, as its processes are: they end with the training.
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._thread.start()
+
+    def wait(self, sources: tuple[DataSource, ...]) -> None:
+        """Returns when these are there.
+
+        Raises:
+            InputError: they cannot be written.
+        """
+        while not are_there(sources):
+            self._thread.join(timeout=0.5)
+            if not self._thread.is_alive() and not are_there(sources):
+                raise InputError(self._failure or "the procedural world was not written")
+
+    def _write(self) -> None:
+        try:
+            write_synthetic(self._sources, self._processes, background=True)
+        except InputError as error:
+            self._failure = str(error)
+
+
+def write_synthetic(sources: tuple[DataSource, ...], processes: int, background: bool = False) -> None:
     """Writes what of the procedural world the sources name and the cache lacks.
 
     Args:
         processes: that write at the same time.
+        background: whether they yield to everything else on the machine, and no progress is shown.
 
     Raises:
         InputError: it cannot be written.
@@ -56,6 +97,7 @@ def write_synthetic(sources: tuple[DataSource, ...], processes: int) -> None:
                 width=wanted.width,
                 split="train",
                 processes=processes,
+                background=background,
             )
             beside.replace(folder)
 

@@ -24,7 +24,7 @@ with joined("cpu") as processes:
     trainer._train_mode()
     gradients = {}
     for index, stage in enumerate(recipe.stages):
-        batch = next(batches(trainer.samples[index], stage, 0, processes.rank, processes.world, 0))
+        batch = next(batches(trainer.stages.samples(index), stage, 0, processes.rank, processes.world, 0))
         losses = trainer.losses(batch)
         trainer.optimiser.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
