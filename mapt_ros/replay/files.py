@@ -2,11 +2,10 @@
 
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import av
 
 from mapt_ros.errors import InputError, first_line
 
@@ -20,7 +19,7 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, sqlite3.Error, av.FFmpegError) as error:
+    except _failures() as error:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise InputError(f"{path}: cannot be written ({reason})") from None
 
@@ -45,3 +44,9 @@ def partial_name(path: Path) -> Path:
     """The hidden name beside ``path`` under which it grows."""
     # The suffix stays last, because FFmpeg goes by it; the process id keeps two runs apart.
     return path.with_name(f".{os.getpid()}.partial.{path.name}")
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What the disk's troubles are reported by; PyAV's only where it is in use, for importing it takes its time."""
+    av = sys.modules.get("av")
+    return (OSError, sqlite3.Error, *([av.FFmpegError] if av else []))

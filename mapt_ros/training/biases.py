@@ -73,6 +73,6 @@ def _pixels(model: MAPT, image, labels) -> tuple[Tensor, Tensor]:
     logits = F.interpolate(logits, scale_factor=model.semantic.logit_stride, mode="bilinear")[..., :height, :width]
     seen = slice(_STRIDE // 2, None, _STRIDE)
     y, x = (torch.arange(n)[seen] for n in (rows, columns))
-    chosen = logits[0][:, y * height // rows][:, :, x * width // columns].flatten(1).cpu()
-    target = semantic_target(labels, model.config.classes)[seen, seen].flatten()
+    chosen = logits[0][:, y * height // rows][:, :, x * width // columns].flatten(1)
+    target = semantic_target(labels, model.config.classes)[seen, seen].flatten().to(chosen.device)
     return chosen[:, target != IGNORED], target[target != IGNORED]

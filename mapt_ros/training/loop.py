@@ -97,7 +97,9 @@ class Trainer:
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
         self.optimiser = make_optimiser(self.model, recipe.optimiser)
         self.average = make_average(self.model, recipe.weight_average) if recipe.weight_average else None
-        self.scaler = torch.amp.GradScaler(processes.device.type, enabled=recipe.precision == "fp16")
+        automatic = "bf16" if processes.device.type == "cuda" else "fp32"
+        self.precision = automatic if recipe.precision == "auto" else recipe.precision
+        self.scaler = torch.amp.GradScaler(processes.device.type, enabled=self.precision == "fp16")
         self.step = 0
         if checkpoint is not None:
             self._restore(checkpoint)
@@ -173,7 +175,7 @@ class Trainer:
             What the curves tell of the step; whether any process was asked to stop, or wants a checkpoint.
         """
         recipe, processes = self.recipe, self.processes
-        dtype = _DTYPES[recipe.precision]
+        dtype = _DTYPES[self.precision]
         batch = batch.to(processes.device)
         with torch.autocast(processes.device.type, dtype, enabled=dtype is not None):
             parts = self.losses(batch)
@@ -322,7 +324,7 @@ class Trainer:
                 )
         for key, unless in (("precision", "fp32"), ("batch_norm", "trained")):
             value = getattr(self.recipe, key)
-            if device.type != "cuda" and value not in (unless, "frozen"):
+            if device.type != "cuda" and value not in (unless, "frozen", "auto"):
                 raise InputError(f"{self.name}: {key}: {value} needs CUDA, this is a {device.type}; use {unless}")
 
     def _train_mode(self) -> None:

@@ -40,6 +40,11 @@ class DataSource(_Section):
             raise ValueError("needs either a folder or a synthetic section")
         return self
 
+    @property
+    def frames(self) -> float:
+        """How many there are; of a folder as many as one likes, for nothing is gained by leaving it out."""
+        return self.synthetic.sequences * self.synthetic.frames if self.synthetic else float("inf")
+
 
 class Stage(_Section):
     """Steps that see the same kind of batch."""
@@ -86,7 +91,9 @@ class Recipe(_Section):
     batch_norm: Literal["trained", "synced", "frozen"] = Field(
         "trained", description="Statistics of each process's batch, of all processes' (CUDA only), or those it has."
     )
-    precision: Literal["fp32", "bf16", "fp16"] = Field("fp32", description="Of the forward pass; CUDA only.")
+    precision: Literal["fp32", "bf16", "fp16", "auto"] = Field(
+        "fp32", description="Of the forward pass; bf16 and fp16 on CUDA only; auto = bf16 there, else fp32."
+    )
     bias_frames: int = Field(0, ge=0, description="Training frames to fit the class biases to at the end; 0 = not.")
     rare_share: float = Field(
         0.0, ge=0, le=1, description="Of the samples, drawn for a class that less than half of the frames show."
@@ -112,7 +119,11 @@ class Recipe(_Section):
         return self.data[: self.stages[stage].sources]
 
     def cut_to(self, steps: int) -> "Recipe":
-        """The same with so many steps in all; every stage keeps its share, and at least one."""
+        """The same with so many steps in all; every stage keeps its share, and at least one.
+
+        Of the data it keeps the first sources that have a frame for every sample, so that a short trial does not wait
+        for more to be rendered than it can see.
+        """
         if steps < len(self.stages):
             raise InputError(f"steps: {steps} for {len(self.stages)} stages; each needs at least one")
         ends, done = [], 0
@@ -121,8 +132,13 @@ class Recipe(_Section):
             least, most = (ends[-1] if ends else 0) + 1, steps - (len(self.stages) - 1 - i)
             ends.append(min(max(round(steps * done / self.steps), least), most))
         lengths = [end - start for start, end in zip([0, *ends], ends)]
-        stages = tuple(s.model_copy(update={"steps": n}) for s, n in zip(self.stages, lengths))
-        return self.model_copy(update={"stages": stages})
+        stages = [s.model_copy(update={"steps": n}) for s, n in zip(self.stages, lengths)]
+        samples, sources, frames = sum(stage.steps * stage.batch for stage in stages), 0, 0.0
+        while sources < len(self.data) and frames < samples:
+            frames += self.data[sources].frames
+            sources += 1
+        stages = [s.model_copy(update={"sources": min(s.sources or sources, sources)}) for s in stages]
+        return self.model_copy(update={"stages": tuple(stages), "data": self.data[:sources]})
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:

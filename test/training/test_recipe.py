@@ -54,6 +54,21 @@ def test_fewer_steps_keep_the_shares_of_the_stages(recipe_values):
         recipe.cut_to(2)
 
 
+def test_a_short_trial_takes_no_more_data_than_it_can_see(recipe_values):
+    worlds = [{"synthetic": {"seed": seed, "sequences": 10, "frames": 8}} for seed in range(4)]
+    stages = [
+        {"kind": "images", "steps": 500, "batch": 4, "sources": 2},
+        {"kind": "pairs", "steps": 500, "batch": 4},
+    ]
+    recipe = Recipe(**recipe_values | {"data": worlds, "stages": stages})
+    short, shorter = recipe.cut_to(30), recipe.cut_to(2)
+    assert len(short.data) == 2 and [stage.sources for stage in short.stages] == [2, 2]  # 120 samples, 80 frames each
+    assert len(shorter.data) == 1 and [stage.sources for stage in shorter.stages] == [1, 1]
+    assert recipe.cut_to(1000).data == recipe.data
+    of_a_folder = Recipe(**recipe_values).cut_to(6)
+    assert len(of_a_folder.data) == 1
+
+
 def test_warm_up_peak_and_end_of_the_schedule():
     for config in (ScheduleConfig(), ScheduleConfig(shape="poly", last=0.1)):
         rates = [learning_rate_share(step, 100, config) for step in range(100)]
