@@ -17,7 +17,7 @@ def preview(model: MAPT, datasets: list[Dataset], settings: TrackerConfig) -> by
     overlays = []
     sequences = [sequence for dataset in datasets for sequence in dataset.sequences]
     for sequence in sequences[:: max(1, len(sequences) // _SEQUENCES)][:_SEQUENCES]:
-        tracker = PanopticTracker(model, settings)
+        tracker = PanopticTracker(model, settings, graphs=False)  # the weights change from picture to picture
         middle = max(0, (len(sequence) - _FRAMES) // 2)
         for i in range(middle, min(middle + _FRAMES, len(sequence))):
             image, _ = sequence.frame(i)
