@@ -102,9 +102,10 @@ def semantic_loss(logits: Tensor, target: Tensor, hardest: float = 0.25, balance
         balance: a pixel weighs as the count of its class in its image to minus this, 1 on average: 0 takes all alike,
             1 gives every class the same share.
     """
+    logits = logits.float()
     if logits.shape[-2:] != target.shape[-2:]:
         logits = F.interpolate(logits, size=target.shape[-2:], mode="bilinear", align_corners=False)
-    pixels = F.cross_entropy(logits.float(), target, ignore_index=IGNORED, reduction="none").flatten(1)
+    pixels = F.cross_entropy(logits, target, ignore_index=IGNORED, reduction="none").flatten(1)
     classes = target.flatten(1)
     weighed = pixels * class_weights(classes, logits.shape[1], balance)
     labelled = (classes != IGNORED).sum(dim=1)
@@ -203,7 +204,8 @@ def appearance_loss(
         previous_ids, current_ids: N and M int64 track ids, each at most once a side; their upper 32 bits are the number
             of the pair. Tracks in one frame only serve as negatives.
     """
-    similarity = current @ previous.T / temperature
+    with torch.autocast(current.device.type, enabled=False):  # a cosine in half precision tells too little
+        similarity = current.float() @ previous.float().T / temperature
     strangers = (current_ids // _ID_RANGE)[:, None] != (previous_ids // _ID_RANGE)[None]
     similarity = similarity.masked_fill(strangers, -torch.inf)
     same = current_ids[:, None] == previous_ids[None]
