@@ -1,6 +1,8 @@
 """What a frame costs, stage by stage, beside torchvision's Mask R-CNN with the same backbone in the same run."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from math import ceil, sqrt
 
@@ -22,6 +24,7 @@ from mapt_ros.evaluation.costs import (
 from mapt_ros.evaluation.mask_rcnn import MaskRCNNReference
 from mapt_ros.model.clock import STAGES
 from mapt_ros.model.config import ModelConfig
+from mapt_ros.model.fixed import FixedDetections, find
 from mapt_ros.model.inference import fold_batch_norm
 from mapt_ros.model.instance import Detections
 from mapt_ros.model.mapt import MAPT
@@ -68,11 +71,14 @@ def bench(
     precision: str = "fp32",
     repeats: int = 5,
     mask_rcnn: bool = True,
+    graphs: bool | None = None,
 ) -> dict:
     """Costs of tracking one frame of every camera, from images on the host to label maps on the host.
 
     Weights are random, which does not change the cost; what the instance head finds is replaced by as many instances
-    as are asked for, side by side, after it has done all of its work, and all of them are tracked.
+    as are asked for, side by side, after it has done all of its work, and all of them are tracked. Where frames run as
+    CUDA graphs there is one a stage, so stages and the whole are times of the same frames; operations are counted in a
+    frame without graphs, of the same operations.
 
     Args:
         config: a bundled config's name or a file.
@@ -82,9 +88,10 @@ def bench(
         precision: as ``PanopticTracker`` takes it, for Mask R-CNN too.
         repeats: measured frames, in turns with Mask R-CNN's, after two to warm up.
         mask_rcnn: whether to measure it.
+        graphs: as ``PanopticTracker`` takes it.
 
     Returns:
-        ``config device precision size cameras instances``; ``total_ms total_ms_p95 total_cpu_ms``, whole frames, the
+        ``config device precision size cameras instances graphs``; ``total_ms total_ms_p95 total_cpu_ms``, whole frames, the
         last being time of all CPU threads; ``stages``, each a ``StageCost`` as a dict; ``limits`` of the machine;
         ``peak_mb``; ``mask_rcnn_ms mask_rcnn_cpu_ms ratio_to_mask_rcnn ratio_of_cpu_time``, None where not measured.
 
@@ -96,7 +103,7 @@ def bench(
     model_config = load_config(config).model
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(cameras)]
-    tracker = tracker_that_sees(model_config, instances, target, precision)
+    tracker = tracker_that_sees(model_config, instances, target, precision, graphs)
     states = [tracker.new_state() for _ in images]
     parameters = {s: sum(p.numel() for p in getattr(tracker.model, part).parameters()) for s, part in _PARTS.items()}
 
@@ -113,7 +120,8 @@ def bench(
     ours()  # the first frame has no predecessor
     counter = StageCounter()
     tracker.model.clock = counter
-    ours()
+    with without_graphs(tracker):
+        ours()
     timer = StageTimer(target)
     tracker.model.clock = timer
     if target.type == "cuda":
@@ -155,6 +163,7 @@ def bench(
         "size": f"{height}x{width}",
         "cameras": cameras,
         "instances": instances,
+        "graphs": tracker.graphs is not None and tracker.graphs.capturing,
         "total_ms": _rounded(total),
         "total_ms_p95": _rounded(np.percentile([wall for wall, _ in spent["ours"]], 95)),
         "total_cpu_ms": _rounded(total_cpu),
@@ -171,6 +180,7 @@ def bench(
 def table(result: dict) -> str:
     """The outcome of ``bench`` as text, one line a stage."""
     setting = f"{result['cameras']} x {result['instances']} instances, {result['precision']}, {result['device']}"
+    setting += ", CUDA graphs" if result["graphs"] else ""
     lines = [
         f"{result['config']} at {result['size']}, {setting}",
         f"{'stage':<12}{'parameters':>12}{'GMACs':>10}{'MB':>9}{'ms p50':>10}{'ms p95':>10}{'CPU ms':>10}{'floor ms':>10}{'of limit':>10}",
@@ -195,7 +205,11 @@ def table(result: dict) -> str:
 
 
 def tracker_that_sees(
-    config: ModelConfig, instances: int, device: torch.device, precision: str = "fp32"
+    config: ModelConfig,
+    instances: int,
+    device: torch.device,
+    precision: str = "fp32",
+    graphs: bool | None = None,
 ) -> PanopticTracker:
     """A tracker with random weights that finds and tracks as many instances in every image, and works for each."""
     # No threshold and no suppression: the head fills its quota.
@@ -216,7 +230,33 @@ def tracker_that_sees(
 
     model.instance.register_forward_hook(side_by_side)
     settings = TrackerConfig(score_threshold=0.0, max_taken=1.0, confirm_after=1)
-    return PanopticTracker(model, settings, precision=precision)
+    tracker = PanopticTracker(model, settings, precision=precision, graphs=graphs)
+    grids: dict[tuple[int, int], Tensor] = {}  # graphs read them where they lie
+
+    def find_side_by_side(head, pyramid, sizes, batch) -> FixedDetections:
+        found = find(head, pyramid, sizes, batch)
+        if sizes[0] not in grids:
+            grids[sizes[0]] = _grid(instances, *sizes[0]).to(device)
+        boxes = grids[sizes[0]].expand_as(found.boxes).contiguous()
+        return replace(found, boxes=boxes, mask_logits=torch.full_like(found.mask_logits, 8.0))
+
+    if tracker.graphs is not None:
+        tracker.graphs.finder = find_side_by_side
+    return tracker
+
+
+@contextmanager
+def without_graphs(tracker: PanopticTracker) -> Iterator[None]:
+    """Frames in tensors of fixed size, but kernel by kernel, so that they can be looked into."""
+    graphs = tracker.graphs
+    capturing = graphs is not None and graphs.capturing
+    if capturing:
+        graphs.capturing = False
+    try:
+        yield
+    finally:
+        if capturing:
+            graphs.capturing = True
 
 
 def _grid(count: int, height: int, width: int) -> Tensor:
