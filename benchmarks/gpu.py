@@ -1,6 +1,6 @@
 """Everything that only a GPU can show, in one run: exactness, time, cameras, instances, memory, kernels.
 
-    python -m benchmarks.gpu --out DIR [--part NAME ...] [--size 375x1242] [--device cuda] [--repeats 30]
+    python -m benchmarks.gpu --out DIR [--part NAME ...] [--config regnety_8gf] [--size 375x1242] [--device cuda] [--repeats 30]
 
 Writes DIR/gpu.json after every part, so that a run that is cut off loses nothing, and prints the tables last. A part that
 fails is recorded with what it said, and the next one begins.
@@ -29,7 +29,7 @@ from mapt_ros.model.mapt import MAPT
 from mapt_ros.tracking.config import TrackerConfig, load_config
 from mapt_ros.tracking.tracker import PanopticTracker, pick_device
 
-LARGE, SMALL = "regnety_8gf", "compact"
+SMALL = "compact"
 FRAMES = 6  # of an exactness run
 
 
@@ -38,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--part", action="append", choices=PARTS, help="may be given again; all without")
+    parser.add_argument("--config", default="regnety_8gf", help="the large network")
     parser.add_argument("--size", default="375x1242")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--repeats", type=int, default=30)
@@ -65,10 +66,10 @@ def main() -> None:
 
 def timing(options: argparse.Namespace, device: torch.device) -> dict:
     """The large network with half and single precision, the small one on small images, beside Mask R-CNN."""
-    fp16 = "fp16" if device.type == "cuda" else "bf16"
+    fp16 = _half(device)
     runs = [
-        (LARGE, fp16, options.size),
-        (LARGE, "fp32", options.size),
+        (options.config, fp16, options.size),
+        (options.config, "fp32", options.size),
         (SMALL, fp16, "192x640"),
         (SMALL, "fp32", "192x640"),
     ]
@@ -80,10 +81,14 @@ def timing(options: argparse.Namespace, device: torch.device) -> dict:
     }
 
 
+def _half(device: torch.device) -> str:
+    return "fp16" if device.type == "cuda" else "fp32"
+
+
 def _sweep(options: argparse.Namespace, device: torch.device, points: list[dict]) -> dict:
-    precision = "fp16" if device.type == "cuda" else "bf16"
+    precision = _half(device)
     fixed = {"size": options.size, "device": str(device), "precision": precision, "repeats": options.repeats}
-    return {"runs": [bench(LARGE, **fixed | {"mask_rcnn": False} | point) for point in points]}
+    return {"runs": [bench(options.config, **fixed | {"mask_rcnn": False} | point) for point in points]}
 
 
 def cameras(options: argparse.Namespace, device: torch.device) -> dict:
@@ -118,9 +123,9 @@ def exactness(options: argparse.Namespace, device: torch.device) -> dict:
     rows = []
     settings = {
         "shipped compact": ("shipped", TrackerConfig(score_threshold=0.3, confirm_after=1)),
-        "random regnety_8gf": ("random", TrackerConfig(score_threshold=0.0, confirm_after=1)),
+        f"random {options.config}": (options.config, TrackerConfig(score_threshold=0.0, confirm_after=1)),
     }
-    precisions = ("fp32", "fp16", "bf16") if device.type == "cuda" else ("fp32", "bf16")
+    precisions = ("fp32", "fp16", "bf16") if device.type == "cuda" else ("fp32",)
     for name, (kind, config) in settings.items():
         for precision in precisions:
             fast = PanopticTracker(fold_batch_norm(_network(kind)).to(device), config, precision=precision, graphs=True)
@@ -133,7 +138,7 @@ def _network(kind: str) -> MAPT:
     if kind == "shipped":
         return load_checkpoint(find_weights(SMALL))[0]
     torch.manual_seed(0)
-    network = MAPT(load_config(LARGE).model).eval()
+    network = MAPT(load_config(kind).model).eval()
     torch.nn.init.constant_(network.instance.mask_predictor[-1].bias, 5.0)
     return network
 
@@ -209,8 +214,8 @@ def _percentiles(values: list[float]) -> list[float]:
 def kernels(options: argparse.Namespace, device: torch.device) -> dict:
     """Where a frame's time goes kernel by kernel, and which calls wait for the device."""
     height, width = map(int, options.size.split("x"))
-    precision = "fp16" if device.type == "cuda" else "bf16"
-    tracker = tracker_that_sees(load_config(LARGE).model, 20, device, precision, graphs=True)
+    precision = _half(device)
+    tracker = tracker_that_sees(load_config(options.config).model, 20, device, precision, graphs=True)
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     for _ in range(4):
         tracker(image)
