@@ -95,7 +95,7 @@ def measure(party: Callable, height: int, width: int, frames: int, in_flight: in
             os.sched_setaffinity(0, cores[:1])
             with camera(pixels) as client:
                 numbers, stages = _measure(client, process, frames, in_flight), client.stages()
-            process.end(signal.SIGINT)
+            process.end()
     finally:
         os.sched_setaffinity(0, cores)
     return numbers, stages

@@ -18,7 +18,8 @@ from mapt_ros.ros.conversions import (
     decode_image,
     encode_image,
     encode_labels_image,
-    encode_panoptic,
+    outline_panoptic,
+    serialize_panoptic,
     stamp_to_ns,
     why_too_long,
 )
@@ -278,9 +279,9 @@ class CameraChannel:
             header: the image message's, which goes out unchanged.
             taken_s: ``time.perf_counter()`` when the image was taken out of the inbox.
         """
-        message = encode_panoptic(frame, header, camera=self.name)
+        message = outline_panoptic(frame, header, camera=self.name)
         message.processing_ms = (time.perf_counter() - taken_s) * 1e3
-        self._panoptic.publish(message)
+        self._panoptic.publish(serialize_panoptic(message, frame.labels))
         if self._labels.get_subscription_count():
             self._labels.publish(encode_labels_image(frame, header))
         live = self.live

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import cv2
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
@@ -336,6 +337,7 @@ def main(argv: list[str] | None = None, *, tracker_factory: Callable = load_trac
     share_cores()  # torch is imported when the node is configured
     use_large_shared_memory()
     keep_memory()
+    cv2.setNumThreads(1)  # an image is converted in a tenth of a millisecond; waking other threads takes longer
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -1,6 +1,7 @@
 """Images survive the way between ROS messages and arrays, and broken ones are named, not guessed at."""
 
 from array import array
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -25,6 +26,8 @@ from mapt_ros.ros.conversions import (
     encode_image,
     encode_labels_image,
     encode_panoptic,
+    outline_panoptic,
+    serialize_panoptic,
     stamp_to_ns,
     why_too_long,
 )
@@ -258,6 +261,28 @@ def test_panoptic_frame_keeps_every_field_over_the_wire():
     numbers = ("track_id", "class_id", "score", "area", "x", "y", "vx", "vy", "age", "frames_since_seen")
     for name in (*numbers, "association_score"):
         assert getattr(car, name) == getattr(frame().instances[0], name), name
+
+
+MARK = bytes(range(1, 65)).decode()  # what the place of the label map is looked up by
+
+
+@pytest.mark.parametrize("instances", [0, 1, 7])
+@pytest.mark.parametrize("camera", ["", "f", "front", "front_left_narrow", "vorn_ö", MARK])
+@pytest.mark.parametrize("frame_id", [*("camera_l"[:length] for length in range(9)), "c" * 255, "相机", MARK])
+def test_frames_are_serialized_as_rclpy_would(frame_id, camera, instances):
+    random = np.random.default_rng(len(frame_id) * 10 + instances)
+    labels = random.integers(-1, 2**31, random.integers(1, 12, 2), dtype=np.int32)[:, ::-1]
+    cars = [replace(frame().instances[0], track_id=number + 1, score=random.random()) for number in range(instances)]
+    made = PanopticFrame(labels, cars, stamp_ns=5, sequence=2**40 + 1, epoch=3)
+    about = Header(frame_id=frame_id, stamp=header().stamp)
+
+    outline, whole = (encode(made, about, camera=camera) for encode in (outline_panoptic, encode_panoptic))
+    outline.processing_ms = whole.processing_ms = 12.5
+    ours, theirs = serialize_panoptic(outline, labels), serialize_message(whole)
+    assert len(ours) == len(theirs)  # not the same bytes: what fills the gaps before aligned fields is left to chance
+    got = deserialize_message(ours, PanopticFrameMessage)
+    assert got == deserialize_message(theirs, PanopticFrameMessage)
+    assert np.array_equal(decode_panoptic(got).labels, labels) and got.processing_ms == 12.5
 
 
 def test_a_frame_comes_back_from_its_message_as_it_was():
