@@ -1,10 +1,12 @@
 """Room for images in shared memory: taken by default, never against the user's word, and really there."""
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import textwrap
+import time
 from collections import namedtuple
 
 import pytest
@@ -74,22 +76,64 @@ def test_little_shared_memory_is_left_alone(untouched, free):
     assert not use_large_shared_memory("/nowhere")
 
 
-def test_a_participant_gets_a_segment_that_images_fit_into():
-    """A real process: what Fast DDS puts into shared memory while its participant lives."""
+@pytest.fixture
+def segment(tmp_path):
+    """``segment(name, size, age_s)`` makes a segment as Fast DDS does, with its lock beside it."""
+
+    def make(name: str, size: int = 34 << 20, age_s: float = 3600.0):
+        path, lock = tmp_path / f"fastrtps_{name}", tmp_path / f"fastrtps_{name}_el"
+        lock.touch()
+        with path.open("wb") as file:
+            file.truncate(size)
+        os.utime(path, times=(time.time() - age_s,) * 2)
+        return path, lock
+
+    return make
+
+
+def test_segments_of_killed_processes_go(segment, tmp_path, untouched):
+    dead, held = segment("1111"), segment("2222")
+    small, young = segment("3333", size=549_408), segment("4444", age_s=1.0)
+    with held[1].open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert use_large_shared_memory(str(tmp_path))
+        assert not any(path.exists() for path in dead)
+        assert all(path.exists() for path in (*held, *small, *young))
+    assert transport.remove_abandoned(str(tmp_path)) == 1
+    assert not any(path.exists() for path in held)
+
+
+def test_where_the_user_chose_nothing_is_removed(segment, tmp_path, untouched):
+    untouched.setenv("FASTDDS_BUILTIN_TRANSPORTS", "DEFAULT")
+    dead = segment("1111")
+    assert not use_large_shared_memory(str(tmp_path))
+    assert all(path.exists() for path in dead)
+
+
+def test_a_participant_gets_a_segment_that_images_fit_into_and_leaves_none_behind():
+    """A real process: what Fast DDS puts into shared memory, while its participant lives and after it was killed."""
     if not os.path.isdir("/dev/shm") or shutil.disk_usage("/dev/shm").free < 2 * 10**8:
         pytest.skip("there is little shared memory here")
     script = """
-        import os
+        import os, signal
         from pathlib import Path
         from mapt_ros.ros.domain import use_own_domain
         from mapt_ros.ros.participant import participant
+        from mapt_ros.ros.transport import remove_abandoned
         use_own_domain()
         before = set(Path("/dev/shm").iterdir())
         with participant("tall"):
-            mine = set(Path("/dev/shm").iterdir()) - before
-            print(max(path.stat().st_size for path in mine))
+            segment = max(set(Path("/dev/shm").iterdir()) - before, key=lambda path: path.stat().st_size)
+            os.utime(segment, (1, 1))
+            remove_abandoned()
+            print(segment, segment.stat().st_size, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
     """
     environment = {k: v for k, v in os.environ.items() if k not in VARIABLES and k != "ROS_DOMAIN_ID"}
     command = [sys.executable, "-c", textwrap.dedent(script)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert int(done.stdout.split()[-1]) >= 32 * 2**20, done.stderr
+    segment, size = done.stdout.split()[-2:]
+    assert int(size) >= 32 * 2**20, done.stderr
+    assert os.path.exists(segment), "nothing to remove"
+    assert transport.remove_abandoned() >= 1
+    assert not os.path.exists(segment) and not os.path.exists(f"{segment}_el")
