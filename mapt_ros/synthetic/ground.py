@@ -156,7 +156,8 @@ def _main_markings(parts: Parts, layout: Layout, paint: Material, rng: np.random
         marks += _lines(main, layout.town.style, free_start, free_end, end, style, width, gap)
         free_start = after + taken if junction is not None else end
     split = [_split(mark) for mark in marks if len(mark)]
-    parts.add(ROAD, painted(main, np.concatenate(split), _PAINT, paint))
+    if split:  # a narrow road without junctions may have no mark at all
+        parts.add(ROAD, painted(main, np.concatenate(split), _PAINT, paint))
     if arrows:
         corners = np.concatenate(arrows)
         parts.add(ROAD, _painted_quads(main, corners[..., 0], corners[..., 1], _PAINT, paint))
