@@ -1,8 +1,10 @@
 """Training samples by number: what sample n of a stage is hangs on the seed alone, not on processes, workers or resuming."""
 
+import resource
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -186,6 +188,8 @@ def batches(samples: Samples, stage: Stage, first: int, rank: int, world: int, w
         list(range(step * stage.batch + rank * part, step * stage.batch + (rank + 1) * part))
         for step in range(first, stage.steps)
     ]
+    if workers:
+        _prepare_for_workers()
     loader = DataLoader(
         samples,
         batch_sampler=numbers,
@@ -197,6 +201,16 @@ def batches(samples: Samples, stage: Stage, first: int, rank: int, world: int, w
         if isinstance(batch, InputError):
             raise batch
         yield batch
+
+
+def _prepare_for_workers() -> None:
+    """What forked readers need of their parent: no threads of OpenCV's, which they would wait for in vain, and open files.
+
+    Every tensor that comes from a reader is an open file until it has been used.
+    """
+    cv2.setNumThreads(0)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @dataclass(frozen=True)
