@@ -105,6 +105,11 @@ class MaptNode(LifecycleNode):
         self._release()
         return True
 
+    def destroy_node(self) -> None:
+        """As of Node; the middleware's participant ends with it, and gives its shared memory back."""
+        super().destroy_node()
+        self._state_machine = None  # rclpy forgets it, and it holds on to the node
+
     # Transitions.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -110,11 +110,19 @@ def test_where_the_user_chose_nothing_is_removed(segment, tmp_path, untouched):
     assert all(path.exists() for path in dead)
 
 
-def test_a_participant_gets_a_segment_that_images_fit_into_and_leaves_none_behind():
-    """A real process: what Fast DDS puts into shared memory, while its participant lives and after it was killed."""
+def run(script: str) -> subprocess.CompletedProcess:
+    """A script in a process in which nobody chose transports."""
     if not os.path.isdir("/dev/shm") or shutil.disk_usage("/dev/shm").free < 2 * 10**8:
         pytest.skip("there is little shared memory here")
-    script = """
+    environment = {k: v for k, v in os.environ.items() if k not in VARIABLES and k != "ROS_DOMAIN_ID"}
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_participant_gets_a_segment_that_images_fit_into_and_leaves_none_behind():
+    """A real process: what Fast DDS puts into shared memory, while its participant lives and after it was killed."""
+    done = run(
+        """
         import os, signal
         from pathlib import Path
         from mapt_ros.ros.domain import use_own_domain
@@ -128,12 +136,33 @@ def test_a_participant_gets_a_segment_that_images_fit_into_and_leaves_none_behin
             remove_abandoned()
             print(segment, segment.stat().st_size, flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
-    """
-    environment = {k: v for k, v in os.environ.items() if k not in VARIABLES and k != "ROS_DOMAIN_ID"}
-    command = [sys.executable, "-c", textwrap.dedent(script)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        """
+    )
     segment, size = done.stdout.split()[-2:]
     assert int(size) >= 32 * 2**20, done.stderr
     assert os.path.exists(segment), "nothing to remove"
     assert transport.remove_abandoned() >= 1
     assert not os.path.exists(segment) and not os.path.exists(f"{segment}_el")
+
+
+def test_a_node_that_ends_gives_its_shared_memory_back():
+    done = run(
+        """
+        from pathlib import Path
+        import rclpy
+        from mapt_ros.ros.domain import use_own_domain
+        from mapt_ros.ros.node import MaptNode
+        from mapt_ros.ros.transport import use_large_shared_memory
+        use_own_domain()
+        use_large_shared_memory()
+        def large():
+            return {path for path in Path("/dev/shm").iterdir() if path.stat().st_size > 32 << 20}
+        before = large()
+        rclpy.init()
+        node = MaptNode()
+        own = large() - before
+        node.destroy_node()
+        print(len(own), len(own & large()))
+        """
+    )
+    assert done.stdout.split()[-2:] == ["1", "0"], done.stderr
