@@ -43,6 +43,7 @@ from mapt_ros.ros.transport import use_large_shared_memory
 from mapt_ros.threads import keep_memory
 
 _PERIOD_NS = 10_000_000
+_LATENCIES_KEPT = 200  # by the node's diagnostics, which must hear of single images only
 _PAUSE_S = 0.03  # between single images, so that each finds an idle node
 _STAMP = struct.Struct("<iI")  # where both messages begin, behind CDR's four bytes; x86-64 and Arm are little-endian
 _EVERY_ONE = QoSProfile(history=HistoryPolicy.KEEP_ALL, reliability=ReliabilityPolicy.RELIABLE)
@@ -108,7 +109,7 @@ def _measure(client: "Camera", process: NodeProcess, frames: int, in_flight: int
     number = client.send(range(number, number + frames), in_flight)
     seconds, cpu_s, own_s = time.monotonic() - begun_s, process.cpu_s() - begun_cpu_s, time.process_time() - begun_own_s
     round_trips = []
-    for single in range(number, number + frames // 2):
+    for single in range(number, number + max(frames // 2, _LATENCIES_KEPT)):
         time.sleep(_PAUSE_S)
         sent_s = time.monotonic()
         client.send(range(single, single + 1), 1)
