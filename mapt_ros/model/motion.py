@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mapt_ros.model.config import MotionConfig
 from mapt_ros.model.layers import ConvNormAct
-from mapt_ros.model.warp import deformed_taps, weighted_taps
+from mapt_ros.model.warp import deformed_taps, summed, tap_places
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,9 @@ class MotionHead(nn.Module):
         """
         if masks.shape[-3] == 0:
             return masks
-        # Clamped for the values but not for the gradient: a tap at or below zero must be able to come back.
-        kernels = self.mask_kernels + (self.mask_kernels.clamp(min=0) - self.mask_kernels).detach()
-        kernels = kernels / kernels.sum(dim=(1, 2), keepdim=True).clamp(min=1e-6)
         if not torch.is_grad_enabled():
-            weights = field.attention[0, :, None] * kernels.flatten(1)[:, :, None, None]
-            return weighted_taps(masks, field.offsets, self.dilations, weights)
+            return self.carried(self.mask_taps(field), masks[None])[0]
+        kernels = self._mask_weights()
         batch = masks if masks.ndim == 4 else masks[None]
         moved = torch.zeros_like(batch)
         for scale, (dilation, offsets) in enumerate(zip(self.dilations, field.offsets)):
@@ -113,6 +110,21 @@ class MotionHead(nn.Module):
             warped = torch.einsum("bnkhw,k->bnhw", seen, kernels[scale].flatten())
             moved = moved + field.attention[:, scale : scale + 1] * warped
         return moved.view_as(masks)
+
+    def mask_taps(self, field: MotionField) -> tuple[Tensor, Tensor]:
+        """Where the masks of every image of a field are read, and with what weights, as ``tap_places`` says it."""
+        weights = field.attention[:, :, None] * self._mask_weights().flatten(1)[:, :, None, None]
+        return tap_places(field.offsets, self.dilations, weights)
+
+    def carried(self, taps: tuple[Tensor, Tensor], masks: Tensor) -> Tensor:
+        """Carries BxNxhxw soft masks, N at least 1, to where ``mask_taps`` says; no gradient comes back."""
+        return summed(masks, *taps)
+
+    def _mask_weights(self) -> Tensor:
+        """Dx3x3, non-negative, with sum 1."""
+        # Clamped for the values but not for the gradient: a tap at or below zero must be able to come back.
+        kernels = self.mask_kernels + (self.mask_kernels.clamp(min=0) - self.mask_kernels).detach()
+        return kernels / kernels.sum(dim=(1, 2), keepdim=True).clamp(min=1e-6)
 
     def propagate_features(self, field: MotionField, previous: Tensor) -> Tensor:
         """Carries S_{t-1} along the field: BxCxhxw at the head's stride -> BxFxhxw, F propagated channels."""
@@ -137,6 +149,12 @@ def correlation(previous: Tensor, current: Tensor, dilations: tuple[int, ...]) -
     """
     previous, current = F.normalize(previous, dim=1), F.normalize(current, dim=1)
     height, width = current.shape[-2:]
+    if not torch.is_grad_enabled():  # the same products in as many launches for one tap as for all
+        reach = max(dilations)
+        padded = F.pad(previous, (reach,) * 4)
+        moves = [(0, 0)] + [(y, x) for d in dilations for y in (-d, 0, d) for x in (-d, 0, d) if (y, x) != (0, 0)]
+        seen = [padded[..., reach + y : reach + y + height, reach + x : reach + x + width] for y, x in moves]
+        return (torch.cat(seen, dim=1).unflatten(1, (len(moves), -1)) * current[:, None]).sum(dim=2)
     cosines = [(previous * current).sum(dim=1)]
     for d in dilations:
         padded = F.pad(previous, (d, d, d, d))

@@ -49,11 +49,22 @@ def weighted_taps(values: Tensor, offsets: tuple[Tensor, ...], dilations: tuple[
     Returns:
         Cxhxw.
     """
-    channels, height, width = values.shape
-    device = values.device
-    # A row and a column of zeros before and two behind, so that no place has a neighbour beyond the table.
-    padded = F.pad(values, (1, 2, 1, 2)).flatten(1).T.contiguous()
-    moves = torch.cat([o[0] for o in offsets]).float().view(-1, 2, height * width).permute(1, 2, 0)
+    return summed(values[None], *tap_places(offsets, dilations, weights[None]))[0]
+
+
+def tap_places(offsets: tuple[Tensor, ...], dilations: tuple[int, ...], weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The places that ``weighted_taps`` reads, and what each of them weighs.
+
+    Args:
+        offsets: one Bx18xhxw map a dilation.
+        weights: BxDx9xhxw.
+
+    Returns:
+        int32 rows of the table that ``summed`` makes, and float32 weights, both (B*h*w)x(4*9*D).
+    """
+    batch, dilated, _, height, width = weights.shape
+    device = weights.device
+    moves = torch.stack(offsets, dim=1).float().view(batch, dilated * TAPS, 2, height * width).permute(2, 0, 3, 1)
     steps = constant(tuple((-d, 0, d) for d in dilations), torch.float32, device)
     cells = torch.arange(height * width, device=device)[:, None]
     y = (moves[0] + steps.repeat_interleave(3, dim=1).flatten() + cells // width).clamp_(-1, height)
@@ -61,13 +72,20 @@ def weighted_taps(values: Tensor, offsets: tuple[Tensor, ...], dilations: tuple[
     top, left = y.floor(), x.floor()
     y, x = y - top, x - left
     row = width + 3
-    corner = ((top + 1) * row + (left + 1)).int()
-    weight = weights.flatten(2).flatten(0, 1).T
+    images = torch.arange(batch, dtype=torch.int32, device=device)[:, None, None] * ((height + 3) * row)
+    corner = ((top + 1) * row + (left + 1)).int() + images
+    weight = weights.flatten(3).flatten(1, 2).transpose(1, 2)
     below, right = y * weight, x * weight
     both = below * x
     shares = torch.stack([weight - below - right + both, right - both, below - both, both], dim=-1)
     places = corner[..., None] + constant((0, 1, row, row + 1), torch.int32, device)
-    summed = F.embedding_bag(
-        places.flatten(1), padded, per_sample_weights=shares.flatten(1).to(values.dtype), mode="sum"
-    )
-    return summed.T.reshape(channels, height, width)
+    return places.flatten(0, 1).flatten(1), shares.flatten(0, 1).flatten(1)
+
+
+def summed(values: Tensor, places: Tensor, shares: Tensor) -> Tensor:
+    """BxCxhxw values summed as ``tap_places`` says: BxCxhxw."""
+    batch, channels, height, width = values.shape
+    # A row and a column of zeros before and two behind, so that no place has a neighbour beyond the table.
+    table = F.pad(values, (1, 2, 1, 2)).flatten(2).transpose(1, 2).reshape(-1, channels)
+    told = F.embedding_bag(places, table, per_sample_weights=shares.to(values.dtype), mode="sum")
+    return told.view(batch, height * width, channels).transpose(1, 2).reshape(batch, channels, height, width)

@@ -122,3 +122,22 @@ def test_correlation_finds_a_cell_at_the_tap_that_it_came_from():
     assert (inside.argmax(dim=0) == top_right_of_the_second).all()
     torch.testing.assert_close(inside[top_right_of_the_second], torch.ones(6, 10))
     assert (correlation(previous, current, (1,))[0, 1, 0] == 0).all()  # nothing lies above the first row
+
+
+def test_correlation_is_the_same_with_and_without_gradients():
+    torch.manual_seed(0)
+    previous, current = torch.randn(2, 2, 5, 9, 12)
+    wanted = correlation(previous, current, (1, 3, 6))
+    with torch.no_grad():
+        torch.testing.assert_close(correlation(previous, current, (1, 3, 6)), wanted, atol=1e-6, rtol=0)
+
+
+def test_masks_of_several_images_are_carried_as_each_by_itself():
+    torch.manual_seed(0)
+    head = MotionHead(4, MotionConfig(dilations=(1, 3))).eval()
+    field = MotionField(tuple(torch.randn(2, 18, 6, 8) * 3 for _ in range(2)), torch.rand(2, 2, 6, 8).softmax(dim=1))
+    masks = torch.rand(2, 3, 6, 8)
+    with torch.no_grad():
+        together = head.carried(head.mask_taps(field), masks)
+        for i in range(2):
+            torch.testing.assert_close(together[i], head.propagate_masks(field.of(i), masks[i]), atol=1e-6, rtol=0)
