@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torchvision.ops import roi_align as roi_align_op
 
 from mapt_ros.model.config import AppearanceConfig, MotionConfig
-from mapt_ros.model.layers import ConvNormAct, group_norm
+from mapt_ros.model.layers import ConvNormAct, group_norm, in_round_numbers
 from mapt_ros.model.roi import PyramidRoIAlign
 
 
@@ -66,7 +66,7 @@ class AppearanceHead(nn.Module):
         if sum(len(b) for b in boxes) == 0:
             return next(iter(pyramid.values())).new_zeros(0, self.embedding_size)
         masks = F.adaptive_avg_pool2d(torch.cat(box_masks)[:, None], self.size)
-        appearance = self.project_appearance(self.pool(pyramid, boxes, sizes)) * masks
+        appearance = in_round_numbers(self.project_appearance, self.pool(pyramid, boxes, sizes)) * masks
         if propagated is None or not use_propagated:
             moved = torch.zeros_like(appearance)
         else:
@@ -76,7 +76,7 @@ class AppearanceHead(nn.Module):
                 having = predecessors.to(masks.dtype)[:, None].expand(-1, len(boxes[0])).flatten()
             else:
                 having = masks.new_tensor([known for known, b in zip(predecessors, boxes) for _ in range(len(b))])
-            moved = self.project_propagated(rois) * masks * having[:, None, None, None]
+            moved = in_round_numbers(self.project_propagated, rois) * masks * having[:, None, None, None]
         if use_propagated:
             means = torch.cat([appearance.mean(dim=(2, 3)), moved.mean(dim=(2, 3))], dim=1)
             w_a, w_p = self.attention(means).softmax(dim=1).unbind(dim=1)

@@ -14,7 +14,7 @@ from torchvision.ops import roi_align as roi_align_op
 
 from mapt_ros.model.backbone import LEVELS
 from mapt_ros.model.config import InstanceConfig
-from mapt_ros.model.layers import SeparableConv, group_norm
+from mapt_ros.model.layers import SeparableConv, group_norm, in_round_numbers
 from mapt_ros.model.matching import choose_rois, match_anchors
 from mapt_ros.model.roi import PyramidRoIAlign
 from mapt_ros.model.sampling import SeededSampler
@@ -261,7 +261,7 @@ class InstanceHead(nn.Module):
     ) -> Tensor:
         """(N1 + N2 + ...)x28x28 logits, each of its box's own class."""
         kinds = torch.cat(labels)
-        logits = self.mask_predictor(self.mask_pool(pyramid, boxes, sizes))
+        logits = in_round_numbers(self.mask_predictor, self.mask_pool(pyramid, boxes, sizes))
         return logits[torch.arange(len(kinds), device=kinds.device), kinds]
 
 
