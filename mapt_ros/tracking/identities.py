@@ -33,16 +33,20 @@ def identify(
     next_id: int,
     stamp_ns: int | None,
     settings: TrackerConfig,
+    similarity: np.ndarray | None = None,
 ) -> Identified:
     """Gives every observation an identity.
 
     Args:
         overlap: TxN soft IoU of propagated masks and observations; may be None where either is none.
+        similarity: TxN cosines of their embeddings, where they are known already.
     """
     matches = []
     if tracks and observations:
-        same_class = np.array([[t.instance.class_id == o.class_id for o in observations] for t in tracks])
-        similarity = np.stack([t.embedding for t in tracks]) @ np.stack([o.embedding for o in observations]).T
+        kinds = [np.array(k) for k in ([t.instance.class_id for t in tracks], [o.class_id for o in observations])]
+        same_class = kinds[0][:, None] == kinds[1]
+        if similarity is None:
+            similarity = np.stack([t.embedding for t in tracks]) @ np.stack([o.embedding for o in observations]).T
         matches = associate(overlap, similarity, same_class, settings)
     outcome = update(tracks, observations, matches, next_id, stamp_ns, settings)
     labels = [0] * len(observations)

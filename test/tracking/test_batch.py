@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mapt_ros import PanopticTracker
-from mapt_ros.tracking import batch
+from mapt_ros.tracking import batch, scene
 from mapt_ros.tracking.config import TrackerConfig
 from mapt_ros.tracking.tracker import TrackerState
 
@@ -91,7 +91,7 @@ def test_a_frame_whose_suppression_does_not_settle_is_done_the_plain_way(tiny_we
 
 def test_boxes_too_large_to_be_taken_at_once_are_taken_one_by_one(tiny_weights, tiny_drive, monkeypatch):
     plain, fast = both(tiny_weights, "cpu")
-    monkeypatch.setattr(batch, "MOST_PIXELS", 10)
+    monkeypatch.setattr(scene, "ROOM", 0.001)
     for image, _ in tiny_drive:
         assert_alike(plain(image, 0), fast(image, 0))
 
