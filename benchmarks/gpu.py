@@ -1,6 +1,6 @@
 """Everything that only a GPU can show, in one run: exactness, time, cameras, instances, memory, kernels.
 
-    python -m benchmarks.gpu --out DIR [--part NAME ...] [--config regnety_8gf] [--size 375x1242] [--device cuda] [--repeats 30]
+    python -m benchmarks.gpu --out DIR [--part NAME ...] [--brief] [--config regnety_8gf] [--size 375x1242] [--repeats 30]
 
 Writes DIR/gpu.json after every part, so that a run that is cut off loses nothing, and prints the tables last. A part that
 fails is recorded with what it said, and the next one begins.
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 
 from benchmarks.endurance import NARROW, resident_mb
 from mapt_ros.data.labels import LABEL_DIVISOR
-from mapt_ros.evaluation.bench import bench, table, tracker_that_sees
+from mapt_ros.evaluation.bench import bench, table, tracker_that_sees, without_graphs
 from mapt_ros.evaluation.costs import device_name, milliseconds
 from mapt_ros.model.checkpoint import find_weights, load_checkpoint
 from mapt_ros.model.inference import fold_batch_norm
@@ -38,6 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--part", action="append", choices=PARTS, help="may be given again; all without")
+    parser.add_argument("--brief", action="store_true", help="of the timing only the large network in half precision")
     parser.add_argument("--config", default="regnety_8gf", help="the large network")
     parser.add_argument("--size", default="375x1242")
     parser.add_argument("--device", default="cuda")
@@ -76,7 +77,7 @@ def timing(options: argparse.Namespace, device: torch.device) -> dict:
     return {
         "runs": [
             bench(config, precision=precision, size=size, device=str(device), repeats=options.repeats)
-            for config, precision, size in runs
+            for config, precision, size in runs[: 1 if options.brief else None]
         ]
     }
 
@@ -217,8 +218,7 @@ def kernels(options: argparse.Namespace, device: torch.device) -> dict:
     precision = _half(device)
     tracker = tracker_that_sees(load_config(options.config).model, 20, device, precision, graphs=True)
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    for _ in range(4):
-        tracker(image)
+    starts = [milliseconds(lambda: tracker(image), device) for _ in range(4)]
     waits = []
     if device.type == "cuda":
         with warnings.catch_warnings(record=True) as caught:
@@ -240,11 +240,12 @@ def kernels(options: argparse.Namespace, device: torch.device) -> dict:
     on_device = [e for e in profile.events() if e.device_type == torch.autograd.DeviceType.CUDA]
     sums: dict[str, list[float]] = {}
     for event in on_device:
-        piece = sums.setdefault(event.name[:70], [0.0, 0])
+        piece = sums.setdefault(event.name[:200], [0.0, 0])
         piece[0] += (event.time_range.end - event.time_range.start) / 1e3 / frames
         piece[1] += 1 / frames
-    largest = sorted(sums.items(), key=lambda item: -item[1][0])[:25]
+    largest = sorted(sums.items(), key=lambda item: -item[1][0])[:50]
     return {
+        "ms of the first frames": [round(ms, 1) for ms in starts],
         "wall ms p50, p95": _percentiles(walls),
         "kernels a frame": round(len(on_device) / frames, 1),
         "kernel ms a frame": round(sum(ms for ms, _ in sums.values()), 3),
@@ -253,11 +254,29 @@ def kernels(options: argparse.Namespace, device: torch.device) -> dict:
     }
 
 
+def operations(options: argparse.Namespace, device: torch.device) -> dict:
+    """What a frame's operations cost on the device, by their inputs' shapes, without graphs so that they have names."""
+    height, width = map(int, options.size.split("x"))
+    tracker = tracker_that_sees(load_config(options.config).model, 20, device, _half(device), graphs=True)
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    with without_graphs(tracker):
+        for _ in range(3):
+            tracker(image)
+        with torch.profiler.profile(record_shapes=True) as profile:
+            tracker(image)
+    rows = [
+        [round(e.self_device_time_total / 1e3, 4), e.count, e.key[:80], str(e.input_shapes)[:120]]
+        for e in profile.key_averages(group_by_input_shape=True)
+    ]
+    return {"largest: ms, times, name, shapes": sorted((r for r in rows if r[0]), key=lambda row: -row[0])[:70]}
+
+
 PARTS: dict[str, Callable[[argparse.Namespace, torch.device], dict]] = {
     "timing": timing,
     "cameras": cameras,
     "instances": instances,
     "kernels": kernels,
+    "operations": operations,
     "exactness": exactness,
     "plain": plain,
     "endurance": endurance,

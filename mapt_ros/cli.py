@@ -129,6 +129,9 @@ def bench(
     cameras: Annotated[int, typer.Option(min=1, help="Images in one batch.")] = 1,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or, on CUDA, fp16.")] = "fp32",
     repeats: Annotated[int, typer.Option(min=1, help="Measured frames.")] = 5,
+    graphs: Annotated[
+        bool | None, typer.Option("--graphs/--no-graphs", help="CUDA graphs; without, wherever there is CUDA.")
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the result as JSON.")] = None,
 ) -> None:
     """Time, GMACs and memory traffic of every stage of a frame, beside torchvision's Mask R-CNN in the same run."""
@@ -144,6 +147,7 @@ def bench(
         cameras=cameras,
         precision=precision,
         repeats=repeats,
+        graphs=graphs,
     )
     print(table(result))
     if json_file is not None:

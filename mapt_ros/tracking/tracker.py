@@ -116,6 +116,23 @@ class PanopticTracker:
         """Forgets the tracks of the tracker's own state; the next epoch begins."""
         self.state.reset()
 
+    def warm_up(self, height: int, width: int, cameras: int = 1) -> None:
+        """Does once what the first frames of a size would otherwise pay for, and remembers nothing of it.
+
+        On CUDA libraries choose their algorithms and graphs are captured, which takes seconds; on a CPU a frame or two.
+
+        Args:
+            height, width: of the images to come, in pixels.
+            cameras: images that will come together.
+
+        Raises:
+            InputError: a size that no image may have.
+        """
+        images = [np.zeros((height, width, 3), dtype=np.uint8)] * cameras
+        states = [self.new_state() for _ in images]
+        for _ in range(2):  # the second has a predecessor
+            self.step(images, states, [None] * cameras)
+
     def __call__(self, image_rgb: np.ndarray, stamp_ns: int | None = None) -> PanopticFrame:
         """Tracks the next image of one camera.
 

@@ -204,3 +204,13 @@ def test_loading_takes_settings_from_the_checkpoint_and_the_caller(tiny_weights)
     assert tracker.settings == TrackerConfig(score_threshold=0.0, min_stuff_area=0, max_age=5)
     assert tracker.weights_name == "tiny" and len(tracker.weights_hash) == 12
     assert tracker.device == torch.device("cpu")
+
+
+def test_warming_up_leaves_nothing_behind(tracker, images, tiny_weights):
+    fresh = PanopticTracker.load(tiny_weights, device="cpu", confirm_after=1, motion_threshold=0.05)
+    tracker(images[0])
+    fresh(images[0])
+    tracker.warm_up(*images[0].shape[:2], cameras=2)
+    assert bytes_of([tracker(images[1])]) == bytes_of([fresh(images[1])])
+    with pytest.raises(InputError, match="at least 1x1"):
+        tracker.warm_up(0, 100)
