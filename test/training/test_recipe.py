@@ -11,15 +11,18 @@ from mapt_ros.training.recipe import Recipe, ScheduleConfig, load_recipe
 from mapt_ros.training.schedule import learning_rate_share
 
 
-@pytest.mark.parametrize("name", ["compact_synthetic", "kitti_step_8gf"])
+@pytest.mark.parametrize("name", ["compact_synthetic", "compact_synthetic_gpu", "kitti_step_8gf"])
 def test_bundled_recipes_are_sound(name):
     recipe = load_recipe(name)
     assert motion_reach(load_config(recipe.config).model.motion) > 32
     assert recipe.stages[-1].kind == "pairs"
 
 
-def test_the_shipped_weights_see_the_procedural_world_alone():
-    assert all(source.synthetic is not None for source in load_recipe("compact_synthetic").data)
+@pytest.mark.parametrize("name", ["compact_synthetic", "compact_synthetic_gpu"])
+def test_the_shipped_weights_see_the_procedural_world_alone(name):
+    data = load_recipe(name).data
+    assert all(source.synthetic is not None for source in data)
+    assert all(source.synthetic.seed < 100_000 for source in data)  # from there on seeds are for evaluation
 
 
 def test_the_papers_optimiser():
