@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from benchmarks.convolutions import compared
 from benchmarks.endurance import NARROW, resident_mb
 from mapt_ros.data.labels import LABEL_DIVISOR
 from mapt_ros.evaluation.bench import bench, table, tracker_that_sees, without_graphs
@@ -31,13 +32,14 @@ from mapt_ros.tracking.tracker import PanopticTracker, pick_device
 
 SMALL = "compact"
 FRAMES = 6  # of an exactness run
+STUDY = "convolutions"  # a part that says what to change rather than how good things are
 
 
 def main() -> None:
     """Runs the parts one after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--part", action="append", choices=PARTS, help="may be given again; all without")
+    parser.add_argument("--part", action="append", choices=PARTS, help=f"may be given again; without, all but {STUDY}")
     parser.add_argument("--brief", action="store_true", help="of the timing only the large network in half precision")
     parser.add_argument("--config", default="regnety_8gf", help="the large network")
     parser.add_argument("--size", default="375x1242")
@@ -48,7 +50,7 @@ def main() -> None:
     device = pick_device(options.device)
     results = {"device": device_name(device), "torch": torch.__version__, "parts": {}}
     begun = time.perf_counter()
-    for name in options.part or PARTS:
+    for name in options.part or [part for part in PARTS if part != STUDY]:
         start = time.perf_counter()
         try:
             outcome = PARTS[name](options, device)
@@ -271,12 +273,22 @@ def operations(options: argparse.Namespace, device: torch.device) -> dict:
     return {"largest: ms, times, name, shapes": sorted((r for r in rows if r[0]), key=lambda row: -row[0])[:70]}
 
 
+def convolutions(options: argparse.Namespace, device: torch.device) -> dict:
+    """Every 3x3 convolution in several ways."""
+    if device.type != "cuda":
+        return {}
+    height, width = map(int, options.size.split("x"))
+    tracker = tracker_that_sees(load_config(options.config).model, 20, device, _half(device), graphs=True)
+    return {"times a frame, us by way, what": compared(tracker, height, width)}
+
+
 PARTS: dict[str, Callable[[argparse.Namespace, torch.device], dict]] = {
     "timing": timing,
     "cameras": cameras,
     "instances": instances,
     "kernels": kernels,
     "operations": operations,
+    STUDY: convolutions,
     "exactness": exactness,
     "plain": plain,
     "endurance": endurance,

@@ -111,19 +111,25 @@ def count_macs(run: Callable[[], Any]) -> int:
 
 
 def flop_counter() -> FlopCounterMode:
-    """torch's counter, which knows convolutions and matrix products, taught sampling."""
-    sampling = {
+    """torch's counter, which knows convolutions and matrix products, taught sampling and products with a ReLU."""
+    taught = {
+        _aten._addmm_activation: _addmm_activation_flops,
         _aten.grid_sampler_2d: _grid_sample_flops,
         _aten._embedding_bag: _embedding_bag_flops,
         _aten._embedding_bag_forward_only: _embedding_bag_flops,
     }
-    return FlopCounterMode(display=False, custom_mapping=sampling)
+    return FlopCounterMode(display=False, custom_mapping=taught)
 
 
 def _grid_sample_flops(values, grid, *args, out_shape=None, **kwargs) -> int:
     """FLOPs (2 a MAC) of bilinear ``grid_sample`` from its arguments' shapes: 4 MACs a place and channel."""
     batch, channels = values[:2]
     return 2 * 4 * batch * channels * grid[1] * grid[2]
+
+
+def _addmm_activation_flops(bias, left, right, *args, out_shape=None, **kwargs) -> int:
+    """FLOPs (2 a MAC) of a matrix product."""
+    return 2 * left[0] * left[1] * right[1]
 
 
 def _embedding_bag_flops(table, places, *args, out_shape=None, **kwargs) -> int:

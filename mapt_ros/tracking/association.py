@@ -71,6 +71,8 @@ def mask_overlap(propagated: np.ndarray, detected: np.ndarray) -> np.ndarray:
 
 def _assign(worths: np.ndarray, allowed: np.ndarray) -> list[tuple[int, int]]:
     """Pairs of the assignment that maximises the sum of (positive) worths over allowed pairs."""
+    if not allowed.any():
+        return []
     rows, columns = linear_sum_assignment(np.where(allowed, worths, 0.0), maximize=True)
     return [(int(r), int(c)) for r, c in zip(rows, columns) if allowed[r, c]]
 

@@ -5,12 +5,13 @@ import copy
 import pytest
 import torch
 
-from mapt_ros.model.inference import fold_batch_norm
+from mapt_ros.model.inference import Excitation, PointwiseConv, cast_weights, fold_batch_norm
 from mapt_ros.model.mapt import FrameState
 
 
 @torch.inference_mode()
-def test_folding_changes_nothing_but_the_last_digits(tiny_network):
+@pytest.mark.parametrize("cast", [False, True])
+def test_folding_and_matrix_products_change_nothing_but_the_last_digits(tiny_network, cast):
     for module in tiny_network.modules():  # statistics as training leaves them
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(std=0.3)
@@ -18,6 +19,10 @@ def test_folding_changes_nothing_but_the_last_digits(tiny_network):
             module.weight.uniform_(0.5, 2)
             module.bias.normal_(std=0.3)
     folded = fold_batch_norm(copy.deepcopy(tiny_network))
+    if cast:
+        cast_weights(folded, torch.float32)
+        kinds = [type(module) for module in folded.modules()]
+        assert kinds.count(PointwiseConv) > 50 and kinds.count(Excitation) == 16
     batch = tiny_network.prepare([torch.randint(0, 256, (64, 96, 3), dtype=torch.uint8)])
     state = FrameState(torch.randn(16, 16, 24), torch.rand(2, 16, 24))
     wanted, got = (network(batch, [state])[0] for network in (tiny_network, folded))
@@ -26,6 +31,20 @@ def test_folding_changes_nothing_but_the_last_digits(tiny_network):
     torch.testing.assert_close(got.propagated_masks, wanted.propagated_masks, atol=1e-4, rtol=0)
     torch.testing.assert_close(got.detections.boxes, wanted.detections.boxes, atol=1e-2, rtol=0)
     torch.testing.assert_close(got.detections.embeddings, wanted.detections.embeddings, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("outputs", [16, 19])
+@pytest.mark.parametrize(
+    ("stride", "relu", "bias"), [(1, False, True), (1, True, True), (2, True, True), (2, False, False)]
+)
+def test_a_1x1_convolution_is_a_matrix_product(outputs, stride, relu, bias):
+    torch.manual_seed(0)
+    conv = torch.nn.Conv2d(8, outputs, 1, stride=stride, bias=bias)
+    x = torch.randn(2, 8, 7, 9)
+    with torch.no_grad():
+        wanted = conv(x).relu() if relu else conv(x)
+        for given in (x, x.contiguous(memory_format=torch.channels_last)):
+            torch.testing.assert_close(PointwiseConv(conv, relu)(given), wanted, atol=1e-5, rtol=0)
 
 
 def test_a_network_in_training_is_not_folded(tiny_network):
