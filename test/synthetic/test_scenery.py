@@ -11,6 +11,8 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore import EmbreeDevice
 from embreex.rtcore_scene import EmbreeScene
 
+from mapt_ros.synthetic.ground import ground
+from mapt_ros.synthetic.layout import Layout
 from mapt_ros.synthetic.mesh import Piece
 from mapt_ros.synthetic.road import Junction, Road, Town
 from mapt_ros.synthetic.scenery import scenery
@@ -136,6 +138,13 @@ def test_paint_on_the_road_belongs_to_the_road():
     assert paint.sum() > 200
     assert heights.min() > 0
     assert heights.max() < 0.02
+
+
+def test_a_narrow_road_without_junctions_may_have_no_paint_at_all():
+    main = Road(_line(np.zeros(150)), 1, 3.2, (0.0, 0.0), (1.6, 1.8))
+    layout = Layout(Town(main, (), "suburb", 7), 120.0)
+    roads = [sum(len(p.mesh.faces) for p in ground(layout, np.random.default_rng(seed)).pieces()) for seed in range(24)]
+    assert min(roads) < max(roads)  # some with a line in the middle, some without
 
 
 @pytest.mark.parametrize("style", STYLES)
