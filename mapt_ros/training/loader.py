@@ -2,7 +2,7 @@
 
 import resource
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,9 +15,8 @@ from mapt_ros.data.augment import AugmentConfig, augment_frames
 from mapt_ros.data.frames import Dataset, Frame
 from mapt_ros.data.labels import ClassSet
 from mapt_ros.data.pairs import FramePairs
-from mapt_ros.data.targets import crowd_mask, instance_targets, semantic_target
+from mapt_ros.data.targets import LabelledThings, class_indices, labelled_things
 from mapt_ros.errors import InputError
-from mapt_ros.model.instance import InstanceTargets
 from mapt_ros.training.interval import IntervalPolicy, choose_interval
 from mapt_ros.training.losses import ImageBatch, PairBatch
 from mapt_ros.training.rare import Place, every_frame, some_pixel
@@ -31,25 +30,37 @@ class TrainingBatch:
     Attributes:
         names: which frames, one text a sample.
         seeds: one an image, for the choice of its anchors and RoIs; of pairs, those of the previous frames first.
-        frames: single frames or pairs, on the CPU.
+        frames: single frames or pairs.
     """
 
     names: list[str]
     seeds: list[int]
     frames: ImageBatch | PairBatch
 
-    def to(self, device: torch.device) -> "TrainingBatch":
-        """The same with its tensors on another device."""
-        if device.type == "cpu":
-            return self
 
-        def moved(value: Tensor | list[InstanceTargets]) -> Tensor | list[InstanceTargets]:
-            if isinstance(value, Tensor):
-                return value.to(device, non_blocking=True)
-            return [things.to(device) for things in value]
+@dataclass(frozen=True)
+class Readings:
+    """Samples as a reader hands them over: one column a frame of the samples, so one of single frames, two of pairs.
 
-        frames = type(self.frames)(**{name: moved(value) for name, value in vars(self.frames).items()})
-        return TrainingBatch(self.names, self.seeds, frames)
+    Attributes:
+        names, seeds: as in ``TrainingBatch``.
+        images: BxHxWx3 uint8 a column.
+        things: label maps and what stands in them, one a column.
+    """
+
+    names: list[str]
+    seeds: list[int]
+    images: list[Tensor]
+    things: list[LabelledThings]
+
+    def on(self, device: torch.device | str, classes: ClassSet) -> TrainingBatch:
+        """The batch, its masks made on the device that trains."""
+        images = [column.to(device) for column in self.images]
+        things = [column.to(device) for column in self.things]
+        kinds = [class_indices(column.labels, classes) for column in things]
+        instances = [column.instances(classes) for column in things]
+        kind = ImageBatch if len(images) == 1 else PairBatch
+        return TrainingBatch(self.names, self.seeds, kind(*images, *kinds, *instances))
 
 
 class Samples(TorchDataset):
@@ -137,7 +148,7 @@ class Samples(TorchDataset):
         return [pair.previous, pair.current], f"{file} (tau {tau})"
 
 
-def collate(samples: list, classes: ClassSet) -> "TrainingBatch | InputError":
+def collate(samples: list, classes: ClassSet) -> "Readings | InputError":
     """Samples to one batch; the first error among them in its place.
 
     Sizes that do not agree are an error too: frames of several sizes need a crop.
@@ -153,30 +164,26 @@ def collate(samples: list, classes: ClassSet) -> "TrainingBatch | InputError":
             f"{second}: is {other[1]}x{other[0]} pixels, {first} is {one[1]}x{one[0]}; frames of several sizes need a"
             " crop in every stage of the recipe"
         )
-    columns = [_targets(list(column), classes) for column in zip(*frames)]
-    if len(columns) == 1:
-        batch = ImageBatch(*columns[0])
-    else:
-        (previous, previous_classes, previous_things), (current, current_classes, current_things) = columns
-        batch = PairBatch(previous, current, previous_classes, current_classes, previous_things, current_things)
-    return TrainingBatch(names, [seed for column in zip(*seeds) for seed in column], batch)
-
-
-def _targets(frames: list[Frame], classes: ClassSet) -> tuple[Tensor, Tensor, list[InstanceTargets]]:
-    return (
-        torch.from_numpy(np.stack([image for image, _ in frames])),
-        torch.stack([semantic_target(labels, classes) for _, labels in frames]),
-        [_things(labels, classes) for _, labels in frames],
+    columns = [zip(*column) for column in zip(*frames)]  # images and label maps
+    images, labels = zip(*((list(images), list(labels)) for images, labels in columns))
+    return Readings(
+        names,
+        [seed for column in zip(*seeds) for seed in column],
+        [torch.from_numpy(np.stack(column)) for column in images],
+        [labelled_things(column, classes) for column in labels],
     )
 
 
-def _things(labels: np.ndarray, classes: ClassSet) -> InstanceTargets:
-    crowd = crowd_mask(labels, classes)
-    return replace(instance_targets(labels, classes), crowd=crowd if crowd.any() else None)
-
-
-def batches(samples: Samples, stage: Stage, first: int, rank: int, world: int, workers: int) -> Iterator[TrainingBatch]:
-    """This process's part of the stage's steps from ``first`` on.
+def batches(
+    samples: Samples,
+    stage: Stage,
+    first: int,
+    rank: int,
+    world: int,
+    workers: int,
+    device: torch.device | str = "cpu",
+) -> Iterator[TrainingBatch]:
+    """This process's part of the stage's steps from ``first`` on, on the device that trains.
 
     Step k takes the samples k * batch up to (k + 1) * batch, of which process r takes the r-th equal part.
 
@@ -200,7 +207,7 @@ def batches(samples: Samples, stage: Stage, first: int, rank: int, world: int, w
     for batch in loader:
         if isinstance(batch, InputError):
             raise batch
-        yield batch
+        yield batch.on(device, samples.classes)
 
 
 def _prepare_for_workers() -> None:
@@ -219,5 +226,5 @@ class _Collate:
 
     classes: ClassSet
 
-    def __call__(self, samples: list) -> "TrainingBatch | InputError":
+    def __call__(self, samples: list) -> "Readings | InputError":
         return collate(samples, self.classes)

@@ -176,7 +176,6 @@ class Trainer:
         """
         recipe, processes = self.recipe, self.processes
         dtype = _DTYPES[self.precision]
-        batch = batch.to(processes.device)
         with torch.autocast(processes.device.type, dtype, enabled=dtype is not None):
             parts = self.losses(batch)
             total = sum(parts.values())
@@ -211,9 +210,8 @@ class Trainer:
             if start >= stage.steps:
                 continue
             processes = self.processes
-            source = batches(
-                self.stages.samples(index), stage, start, processes.rank, processes.world, self.recipe.workers
-            )
+            samples, device = self.stages.samples(index), processes.device
+            source = batches(samples, stage, start, processes.rank, processes.world, self.recipe.workers, device)
             for _ in range(start, stage.steps):
                 failure = None
                 try:

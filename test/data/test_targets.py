@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from mapt_ros.data.labels import KITTI_STEP, LABEL_DIVISOR
-from mapt_ros.data.targets import crowd_mask, instance_targets, semantic_target
+from mapt_ros.data.targets import crowd_mask, instance_targets, labelled_things, semantic_target
 
 CAR, PERSON, ROAD = 13, 11, 0
 
@@ -45,3 +45,16 @@ def test_tracks_of_two_classes_stay_apart_even_under_one_id():
 def test_crowd_is_what_belongs_to_a_thing_class_without_an_id():
     mask = crowd_mask(label_map(), KITTI_STEP)
     assert mask.dtype == torch.bool and mask.nonzero().tolist() == [[5, 6], [5, 7]]
+
+
+def test_frames_together_hold_what_they_hold_one_by_one():
+    empty = np.zeros((6, 8), dtype=np.int32)
+    maps = [label_map(), empty, label_map()[::-1].copy(), label_map()[:, ::-1].copy()]
+    together = labelled_things(maps, KITTI_STEP).to("cpu").instances(KITTI_STEP)
+    for labels, things in zip(maps, together, strict=True):
+        alone = instance_targets(labels, KITTI_STEP)
+        for name in ("boxes", "labels", "masks", "track_ids"):
+            value = getattr(things, name)
+            assert torch.equal(value, getattr(alone, name)) and value.dtype == getattr(alone, name).dtype
+    assert [things.crowd is None for things in together] == [False, True, False, False]
+    assert torch.equal(together[2].crowd, crowd_mask(maps[2], KITTI_STEP))

@@ -24,7 +24,7 @@ def pair(tiny_drive):
 
 
 def batch_of(pair):
-    return collate([("a pair", [0, 1], list(pair))], KITTI_STEP).frames
+    return collate([("a pair", [0, 1], list(pair))], KITTI_STEP).on("cpu", KITTI_STEP).frames
 
 
 def empty(frame):
@@ -186,7 +186,8 @@ def test_training_on_one_pair_lowers_every_loss(tiny_network, pair):
 
 def test_tracks_of_several_pairs_are_filled_up_to_one_number(pair):
     previous, current = pair
-    batch = collate([("a", [0, 1], [previous, current]), ("b", [2, 3], [empty(previous), current])], KITTI_STEP).frames
+    samples = [("a", [0, 1], [previous, current]), ("b", [2, 3], [empty(previous), current])]
+    batch = collate(samples, KITTI_STEP).on("cpu", KITTI_STEP).frames
     things = batch.previous_things[0], batch.current_things[0]
     size = tuple(-(-side // 32) * 32 for side in previous[1].shape)
     both = joint_tracks(batch.previous_things, batch.current_things, size, 4)
