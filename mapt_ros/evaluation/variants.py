@@ -17,7 +17,7 @@ from mapt_ros.evaluation.propagation import PropagationQuality, shuffled
 from mapt_ros.model.instance import Detections
 from mapt_ros.model.mapt import MAPT, Perception, Prediction
 from mapt_ros.model.motion import MotionField
-from mapt_ros.tracking.config import AssociationMode, TrackerConfig
+from mapt_ros.tracking.config import FUSION_SETTINGS, AssociationMode, TrackerConfig
 from mapt_ros.tracking.panoptic import Fusion
 from mapt_ros.tracking.tracker import PanopticTracker, TrackerState
 
@@ -190,7 +190,7 @@ def track_variants(
                 seen.semantic_logits[0], seen.semantic[0], detections[p.variant.every, use], None, seen.sizes[0]
             )
             prediction = replace(prediction, propagated_masks=_carried(p, link.motion, model))
-            fused_by = (p.settings.score_threshold, p.settings.max_taken, p.settings.min_stuff_area)
+            fused_by = tuple(getattr(p.settings, name) for name in FUSION_SETTINGS)
             if fused_by not in fusions:
                 fusions[fused_by] = tracker.fuse(prediction, truth.shape, p.settings)
             frame, p.state = tracker.track(

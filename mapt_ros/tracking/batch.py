@@ -17,11 +17,11 @@ from mapt_ros.model.capture import Captured
 from mapt_ros.model.constants import constant
 from mapt_ros.model.graphs import FrameGraphs, Sight
 from mapt_ros.model.mapt import MAPT, FrameState
-from mapt_ros.tracking.config import TrackerConfig
+from mapt_ros.tracking.config import FUSION_SETTINGS, TrackerConfig
 from mapt_ros.tracking.frame import PanopticFrame
 from mapt_ros.tracking.identities import Identified, identify
 from mapt_ros.tracking.memory import Observation
-from mapt_ros.tracking.panoptic import fuse, upsampled
+from mapt_ros.tracking.panoptic import fuse, upsampled, without_doubtful
 from mapt_ros.tracking.scene import canvas, cell_shares, label_maps, measured, owners, regions
 from mapt_ros.tracking.state import TrackerState
 from mapt_ros.tracking.transfers import download, put, upload
@@ -60,7 +60,7 @@ class _Desk:
         device, (batch, count) = sight.told.device, sight.told.shape[:2]
         self._model, self._keep = model, keep
         self._settings: TrackerConfig | None = None
-        self._rules = torch.zeros(3, device=device)
+        self._rules = torch.zeros(len(FUSION_SETTINGS), device=device)
         self._labels = torch.zeros(batch, count, dtype=torch.int32, device=device)
         self._see = Captured(model, partial(_fused, model, sight, size, self._rules), keep)
         self._draw: Captured[Tensor] | None = None
@@ -69,8 +69,7 @@ class _Desk:
     def see(self, settings: TrackerConfig) -> Scene:
         """Fuses what the network said."""
         if settings is not self._settings:
-            rules = [settings.score_threshold, settings.max_taken, settings.min_stuff_area]
-            put(np.array(rules, dtype=np.float32), self._rules)
+            put(np.array([getattr(settings, name) for name in FUSION_SETTINGS], dtype=np.float32), self._rules)
             self._settings = settings
         return self._see()
 
@@ -169,7 +168,9 @@ def _fused(model: MAPT, sight: Sight, size: tuple[int, int], rules: Tensor) -> S
     """The fusion of a batch and what is measured of it; ``rules`` as the desk has them."""
     with model.clock("fusion"):
         found, classes = sight.detections, model.config.classes
-        seen = canvas(sight.semantic_logits, classes, size, sight.size, model.semantic.logit_stride)
+        stride = model.semantic.logit_stride
+        logits = without_doubtful(sight.semantic_logits, classes, rules[3], sight.size, stride)
+        seen = canvas(logits, classes, size, sight.size, stride)
         factors = tuple(float(np.float32(side / inner)) for side, inner in zip(size[::-1], sight.size[::-1])) * 2
         boxes = found.boxes * constant(factors, torch.float32, rules.device)
         usable = (found.scores >= rules[0]) & (found.scores >= 0)
@@ -203,7 +204,9 @@ def _one_by_one(
         detections = sight.detections_of(image, told[image], settings.score_threshold)
         corners = told[image, : len(detections), :4] * factors
         placed = replace(detections, boxes=upload(corners, scene.owner.device))
-        logits = upsampled(sight.semantic_logits[image], size, sight.size, model.semantic.logit_stride)
+        stride, logits = model.semantic.logit_stride, sight.semantic_logits[image : image + 1]
+        logits = without_doubtful(logits, model.config.classes, settings.min_stuff_iou, sight.size, stride)
+        logits = upsampled(logits[0], size, sight.size, stride)
         fusion = fuse(logits, placed, model.config.classes, settings)
         positions = np.array([*fusion.kept, count], dtype=np.int32)  # -1, nobody, is the last
         scene.owner[image].copy_(upload(positions, scene.owner.device)[fusion.owner.long()])

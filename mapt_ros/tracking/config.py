@@ -10,6 +10,8 @@ from mapt_ros.resources import read_settings
 
 AssociationMode = Literal["combined", "motion", "appearance", "appearance-first", "simultaneous"]
 
+FUSION_SETTINGS = ("score_threshold", "max_taken", "min_stuff_area", "min_stuff_iou")  # what panoptic fusion hangs on
+
 
 class TrackerConfig(BaseModel):
     """How detections become identities.
@@ -22,6 +24,9 @@ class TrackerConfig(BaseModel):
     score_threshold: float = Field(0.5, ge=0, le=1, description="Detections below this score are ignored.")
     max_taken: float = Field(0.5, ge=0, le=1, description="Skip a detection with a larger share already taken.")
     min_stuff_area: int = Field(256, ge=0, description="Smaller stuff segments become unlabelled, in pixels.")
+    min_stuff_iou: float = Field(
+        0.0, ge=0, lt=1, description="Stuff classes of which the network expects a smaller IoU in a frame are left out."
+    )
     association: AssociationMode = Field("combined", description="Which cues decide, and in which order.")
     motion_threshold: float = Field(0.3, ge=0, le=1, description="Least overlap with a propagated mask.")
     appearance_threshold: float = Field(0.6, ge=-1, le=1, description="Least cosine similarity of embeddings.")

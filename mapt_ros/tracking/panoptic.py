@@ -9,9 +9,11 @@ from scipy import ndimage
 from torch import Tensor
 
 from mapt_ros.data.labels import LABEL_DIVISOR, UNLABELLED, VOID_CLASS, ClassSet
+from mapt_ros.model.constants import constant
 from mapt_ros.model.instance import Detections
 from mapt_ros.tracking.config import TrackerConfig
 
+_NEVER = -1e4  # a logit that loses against all others and still fits into half precision
 NOBODY = -1  # in an owner map: the pixel belongs to no instance
 
 
@@ -83,6 +85,33 @@ def fuse(semantic_logits: Tensor, detections: Detections, classes: ClassSet, con
     ids = torch.tensor([*(classes.classes[i].id for i in stuff_channels), VOID_CLASS], dtype=torch.uint8)
     ids = torch.where(areas < config.min_stuff_area, VOID_CLASS, ids.to(best.device))
     return Fusion(owner, ids[winner.int()], kept)
+
+
+def without_doubtful(
+    logits: Tensor, classes: ClassSet, least: float | Tensor, inner: tuple[int, int], stride: int
+) -> Tensor:
+    """The logits without stuff classes that would hardly overlap with the truth: in their place the next best compete.
+
+    What IoU to expect of a class in an image, the network's own probabilities tell: those of the pixels where it wins,
+    over these pixels' number and its probabilities elsewhere (the soft Jaccard index of its answer with itself).
+
+    Args:
+        logits: BxKxhxw, at any stride.
+        least: IoU that a class must expect to compete; the surest stuff class of an image always does.
+        inner: height and width of the image inside the network's input.
+        stride: of the logits, in pixels of the input.
+    """
+    rows, columns = (ceil(side / stride) for side in inner)
+    probabilities = logits[..., :rows, :columns].float().softmax(dim=1).flatten(2)  # BxKxP
+    sureness, winner = probabilities.max(dim=1)
+    none = probabilities.new_zeros(probabilities.shape[:2])
+    shared = none.scatter_add(1, winner, sureness)
+    said = none.scatter_add(1, winner, torch.ones_like(sureness))
+    expected = shared / (said + probabilities.sum(dim=2) - shared).clamp(min=1e-6)
+    stuff = constant(tuple(not info.is_thing for info in classes.classes), torch.bool, logits.device)
+    surest = expected.masked_fill(~stuff, 0.0).amax(dim=1, keepdim=True)
+    doubtful = stuff & (expected < least) & (expected < surest)
+    return logits.masked_fill(doubtful[..., None, None], _NEVER)
 
 
 def upsampled(logits: Tensor, size: tuple[int, int], inner: tuple[int, int], stride: int) -> Tensor:

@@ -21,7 +21,7 @@ from mapt_ros.tracking.config import MaptConfig, TrackerConfig, load_config
 from mapt_ros.tracking.frame import PanopticFrame
 from mapt_ros.tracking.identities import identify
 from mapt_ros.tracking.memory import Observation
-from mapt_ros.tracking.panoptic import Fusion, fuse, paint, regions, upsampled
+from mapt_ros.tracking.panoptic import Fusion, fuse, paint, regions, upsampled, without_doubtful
 from mapt_ros.tracking.state import TrackerState
 
 _MAX_ASPECT = 32
@@ -240,7 +240,11 @@ class PanopticTracker:
 
     def fuse(self, prediction: Prediction, size: tuple[int, int], settings: TrackerConfig) -> Fusion:
         """The panoptic fusion at the size of the image; embeddings and propagated masks have no part in it."""
-        return fuse(*to_image(prediction, size, self.model.semantic.logit_stride), self.classes, settings)
+        stride, logits = self.model.semantic.logit_stride, prediction.semantic_logits
+        if settings.min_stuff_iou:
+            logits = without_doubtful(logits[None], self.classes, settings.min_stuff_iou, prediction.size, stride)[0]
+            prediction = replace(prediction, semantic_logits=logits)
+        return fuse(*to_image(prediction, size, stride), self.classes, settings)
 
     def _observe(self, prediction: Prediction, fusion: Fusion, owner: np.ndarray) -> list[Observation]:
         things = self.classes.things

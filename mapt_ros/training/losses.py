@@ -80,6 +80,7 @@ class LossWeights(BaseModel):
     temperature: float = Field(0.1, gt=0, description="Of the appearance loss.")
     semantic_stride: int = Field(1, ge=1, description="The semantic loss looks at every n-th row and column.")
     semantic_balance: float = Field(0.0, ge=0, le=1, description="Pixels weigh as their class's count to minus this.")
+    semantic_overlap: float = Field(0.0, ge=0, description="Weight of the soft Jaccard loss in the semantic one.")
 
 
 @dataclass(frozen=True)
@@ -102,9 +103,7 @@ def semantic_loss(logits: Tensor, target: Tensor, hardest: float = 0.25, balance
         balance: a pixel weighs as the count of its class in its image to minus this, 1 on average: 0 takes all alike,
             1 gives every class the same share.
     """
-    logits = logits.float()
-    if logits.shape[-2:] != target.shape[-2:]:
-        logits = F.interpolate(logits, size=target.shape[-2:], mode="bilinear", align_corners=False)
+    logits = _at_size(logits, target.shape[-2:])
     pixels = F.cross_entropy(logits, target, ignore_index=IGNORED, reduction="none").flatten(1)
     classes = target.flatten(1)
     weighed = pixels * class_weights(classes, logits.shape[1], balance)
@@ -113,6 +112,36 @@ def semantic_loss(logits: Tensor, target: Tensor, hardest: float = 0.25, balance
     worst = weighed.topk(max(1, int(hardest * pixels.shape[1])), dim=1).values  # as many as any image may count
     worst = worst * (torch.arange(worst.shape[1], device=worst.device) < counted[:, None])
     return (worst.sum(dim=1) / counted).sum() / (labelled > 0).sum().clamp(min=1)
+
+
+def overlap_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """One minus the soft IoU (Jaccard index) of every class that an image shows, averaged over them, then over the images.
+
+    The mean IoU and PQ count every class alike, however few pixels it has; this does too (Rahman and Wang, 2016).
+
+    Args:
+        logits: BxKxhxw, at any stride; upsampled to the target's size.
+        target: BxHxW int64 class indices, 255 = ignore.
+    """
+    probabilities = _at_size(logits, target.shape[-2:]).softmax(dim=1).flatten(2)  # BxKxP
+    classes = target.flatten(1)
+    kinds = probabilities.shape[1]
+    known = classes != IGNORED
+    bins = classes.clamp(max=kinds - 1)[:, None]
+    hits = probabilities.gather(1, bins)[:, 0] * known
+    shared = hits.new_zeros(len(hits), kinds).scatter_add(1, bins[:, 0], hits)
+    true = torch.zeros_like(shared).scatter_add(1, bins[:, 0], known.to(shared.dtype))
+    said = torch.einsum("bkp,bp->bk", probabilities, known.to(probabilities.dtype))
+    shown = true > 0
+    overlap = shared / (said + true - shared).clamp(min=1e-6)
+    lost = ((1 - overlap) * shown).sum(dim=1) / shown.sum(dim=1).clamp(min=1)
+    return lost.sum() / known.any(dim=1).sum().clamp(min=1)
+
+
+def _at_size(logits: Tensor, size: torch.Size) -> Tensor:
+    """Single precision, of this height and width."""
+    logits = logits.float()
+    return logits if logits.shape[-2:] == size else F.interpolate(logits, size=size, mode="bilinear")
 
 
 def class_weights(classes: Tensor, kinds: int, balance: float) -> Tensor:
@@ -264,11 +293,16 @@ def image_losses(
             + of_rois * (instance["classes"] + instance["boxes"])
             + of_masks * instance["masks"]
         ),
-        "semantic": weights.semantic
-        * of_images
-        * semantic_loss(semantic.logits, seen, balance=weights.semantic_balance),
+        "semantic": weights.semantic * of_images * _semantic(semantic.logits, seen, weights),
     }
     return losses, SharedFeatures(pyramid, model.motion.to_stride(semantic.features), sizes, tuple(padded.shape[-2:]))
+
+
+def _semantic(logits: Tensor, seen: Tensor, weights: LossWeights) -> Tensor:
+    """Of the hardest pixels, and of the overlaps where the weights ask for it."""
+    logits = _at_size(logits, seen.shape[-2:])
+    loss = semantic_loss(logits, seen, balance=weights.semantic_balance)
+    return loss + weights.semantic_overlap * overlap_loss(logits, seen) if weights.semantic_overlap else loss
 
 
 def mapt_losses(

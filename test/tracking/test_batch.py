@@ -33,7 +33,10 @@ def assert_alike(plain, fast, exact: bool = True):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("settings", [{}, {"use_propagated_features": False}, {"max_taken": 0.1, "publish_lost": True}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"use_propagated_features": False}, {"max_taken": 0.1, "publish_lost": True}, {"min_stuff_iou": 0.07}],
+)
 def test_frames_are_those_of_the_plain_tracker(tiny_weights, tiny_drive, device, settings):
     plain, fast = both(tiny_weights, device, **settings)
     images = [image for image, _ in tiny_drive]

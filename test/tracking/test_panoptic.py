@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mapt_ros.data.labels import KITTI_STEP, LABEL_DIVISOR, decode_labels
 from mapt_ros.model.instance import Detections
 from mapt_ros.tracking.config import TrackerConfig
-from mapt_ros.tracking.panoptic import fuse, paint, paste, regions
+from mapt_ros.tracking.panoptic import fuse, paint, paste, regions, without_doubtful
 
 CONFIG = TrackerConfig(min_stuff_area=0)
 HEIGHT, WIDTH = 24, 40
@@ -84,6 +84,49 @@ def test_small_stuff_becomes_unlabelled():
     assert (fused(logits, detections(), TrackerConfig(min_stuff_area=6))[2] == 2).sum() == 6
     stuff = fused(logits, detections(), TrackerConfig(min_stuff_area=7))[2]
     assert (stuff == 2).sum() == 0 and (stuff == 255).sum() == 6
+
+
+def doubtful_building() -> torch.Tensor:
+    """Building wins four columns of the sky by a little and is not unlikely in the rest of it."""
+    logits = torch.full((19, HEIGHT, WIDTH), -30.0)
+    logits[ROAD, 8:] = 3
+    logits[SKY, :8] = 3
+    logits[2, :8] = 2
+    logits[2, :8, :4] = 4
+    return logits
+
+
+def expected_iou() -> float:
+    """Of that building: what it has where it wins, over the pixels it wins and what it has elsewhere."""
+    wins, elsewhere = torch.tensor([[3.0, 4.0], [3.0, 2.0]]).softmax(dim=1)[:, 1].tolist()
+    return 4 * wins / (4 + 36 * elsewhere)
+
+
+def test_stuff_that_expects_little_overlap_leaves_its_place_to_the_next_best():
+    logits = doubtful_building()
+    kept, left = (
+        without_doubtful(logits[None], KITTI_STEP, expected_iou() + margin, (HEIGHT, WIDTH), 1)[0].argmax(dim=0)
+        for margin in (-0.01, 0.01)
+    )
+    assert (kept[:8, :4] == 2).all() and (left[:8] == SKY).all() and torch.equal(kept[8:], left[8:])
+
+
+def test_the_surest_stuff_always_competes_and_things_are_left_alone():
+    logits = doubtful_building()
+    logits[CAR, 20:] = 2.5
+    result = without_doubtful(logits[None], KITTI_STEP, 0.999, (HEIGHT, WIDTH), 1)[0]
+    competing = [c for c in range(19) if not (result[c] == -1e4).all()]
+    assert len([c for c in competing if not KITTI_STEP.classes[c].is_thing]) == 1
+    assert torch.equal(result[CAR], logits[CAR])
+
+
+def test_what_lies_beyond_the_image_does_not_count():
+    logits = torch.nn.functional.pad(doubtful_building(), (0, 8, 0, 8), value=0.0)
+    least = expected_iou() - 0.01
+    inside = without_doubtful(logits[None], KITTI_STEP, least, (2 * HEIGHT - 1, 2 * WIDTH), 2)
+    assert (inside[0, :, :8, :4].argmax(dim=0) == 2).all()
+    outside = without_doubtful(logits[None], KITTI_STEP, least, (2 * HEIGHT + 16, 2 * WIDTH + 16), 2)
+    assert (outside[0, :, :8, :4].argmax(dim=0) == SKY).all()
 
 
 def test_no_detection_at_all():

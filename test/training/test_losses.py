@@ -13,6 +13,7 @@ from mapt_ros.training.losses import (
     displacement_loss,
     mapt_losses,
     motion_loss,
+    overlap_loss,
     semantic_loss,
 )
 from mapt_ros.training.tracks import joint_tracks, strided_masks
@@ -39,6 +40,33 @@ def test_only_the_hardest_pixels_of_each_image_count():
     logits[0, :, 0] = torch.tensor([0.0, 3.0])[:, None]  # 4 of 16 pixels of the first image are wrong by 3
     wrong = torch.log1p(torch.exp(torch.tensor(3.0)))
     torch.testing.assert_close(semantic_loss(logits, target, hardest=0.25), wrong / 2, atol=1e-5, rtol=0)
+
+
+def test_overlap_is_one_minus_the_mean_iou_of_the_classes_shown():
+    target = torch.tensor([[[0, 0, 0, 1]], [[2, 2, 255, 255]], [[255, 255, 255, 255]]])
+    said = torch.tensor([[[0, 0, 1, 1]], [[2, 0, 2, 0]], [[0, 1, 2, 0]]])
+    logits = 60.0 * torch.nn.functional.one_hot(said, 3).permute(0, 3, 1, 2)
+    expected = [1 - (2 / 3 + 1 / 2) / 2, 1 - 1 / 2]  # the third has no label
+    torch.testing.assert_close(overlap_loss(logits, target), torch.tensor(sum(expected) / 2))
+
+
+def test_overlap_pulls_harder_at_a_pixel_of_a_small_class():
+    target = torch.zeros(1, 8, 8, dtype=torch.int64)
+    target[:, 0, 0] = 1
+    logits = torch.zeros(1, 2, 8, 8, requires_grad=True)
+    overlap_loss(logits, target).backward()
+    small, large = -logits.grad[0, 1, 0, 0], -logits.grad[0, 0, 1:].mean()
+    assert small > 2 * large > 0
+
+
+def test_the_semantic_loss_takes_both_parts(pair, tiny_network):
+    batch = batch_of(pair)
+    tiny_network.train()
+    plain, more = (
+        mapt_losses(tiny_network, batch, LossWeights(semantic_overlap=weight), [3, 4])["semantic"]
+        for weight in (0.0, 0.5)
+    )
+    assert 0 < (more - plain) <= 0.5
 
 
 def test_balance_gives_rare_classes_their_share():
