@@ -2,6 +2,7 @@
 
 import resource
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import cv2
@@ -217,7 +218,8 @@ def _prepare_for_workers() -> None:
     """
     cv2.setNumThreads(0)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with suppress(ValueError, OSError):  # a system that does not let itself be asked for so many
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @dataclass(frozen=True)

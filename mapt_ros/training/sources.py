@@ -6,7 +6,7 @@ from pathlib import Path
 from mapt_ros.data.dataset import open_dataset
 from mapt_ros.data.frames import Dataset
 from mapt_ros.data.labels import ClassSet
-from mapt_ros.errors import InputError
+from mapt_ros.errors import InputError, first_line
 from mapt_ros.resources import cache_dir
 from mapt_ros.training.recipe import DataSource, SyntheticSource
 
@@ -62,13 +62,16 @@ class WorldWriter:
         while not are_there(sources):
             self._thread.join(timeout=0.5)
             if not self._thread.is_alive() and not are_there(sources):
-                raise InputError(self._failure or "the procedural world was not written")
+                raise InputError(self._failure or "the procedural world was not written: its writer has ended")
 
     def _write(self) -> None:
         try:
             write_synthetic(self._sources, self._processes, background=True)
         except InputError as error:
             self._failure = str(error)
+        except Exception as error:
+            self._failure = f"the procedural world was not written: {first_line(error)}"
+            raise  # the thread ends with the whole story
 
 
 def write_synthetic(sources: tuple[DataSource, ...], processes: int, background: bool = False) -> None:

@@ -45,6 +45,16 @@ def test_a_world_that_cannot_be_written_is_told_to_the_stage_that_waits_for_it(t
         stages.samples(1)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it also tells its whole story
+def test_a_writer_that_breaks_is_told_with_what_broke_it(two_sources, monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError("a road of no width")
+
+    monkeypatch.setattr("mapt_ros.training.sources.write_synthetic", broken)
+    with pytest.raises(InputError, match="was not written: a road of no width"):
+        opened(two_sources, WorldWriter(two_sources.data, 1)).samples(1)
+
+
 def test_data_that_is_there_and_cannot_serve_a_late_stage_is_found_at_once(recipe_file, make_dataset):
     single = make_dataset("single", sequences=1, frames=1)
     recipe = load_recipe(recipe_file(data=[{"folder": str(single), "split": "train"}]))
