@@ -15,7 +15,7 @@ from mapt_ros.tracking import scene
 from mapt_ros.tracking.association import mask_overlap
 from mapt_ros.tracking.batch import soft_iou
 from mapt_ros.tracking.config import TrackerConfig
-from mapt_ros.tracking.panoptic import fuse, paint, regions
+from mapt_ros.tracking.panoptic import fuse, paint, regions, without_doubtful
 from mapt_ros.tracking.scene import canvas, cell_shares, label_maps, measured, owners
 from mapt_ros.tracking.scene import regions as regions_of
 
@@ -113,8 +113,11 @@ class Waiting(TorchDispatchMode):
 
 
 def test_nothing_waits_for_the_device():
+    logits, least = torch.rand(1, 19, HEIGHT, WIDTH), torch.tensor(0.2)
     three_in_a_row(11)  # constants are made
+    without_doubtful(logits, KITTI_STEP, least, (HEIGHT, WIDTH), 1)
     with Waiting() as waiting:
+        without_doubtful(logits, KITTI_STEP, least, (HEIGHT, WIDTH), 1)
         owner, _ = three_in_a_row(11)
         measured(owner, 3)
         cell_shares(owner, 3, (HEIGHT + 8, WIDTH + 8), (4, 6), 8)
