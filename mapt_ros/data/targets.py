@@ -16,7 +16,7 @@ IGNORED = 255  # class index of pixels that no loss looks at
 
 @dataclass(frozen=True)
 class LabelledThings:
-    """Label maps of B frames of one size and the things in them: few small tensors, from which any device makes the rest.
+    """Label maps of B frames of one size and the things in them, from which any device makes the rest.
 
     Attributes:
         labels: BxHxW int32.

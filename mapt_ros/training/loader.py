@@ -165,13 +165,12 @@ def collate(samples: list, classes: ClassSet) -> "Readings | InputError":
             f"{second}: is {other[1]}x{other[0]} pixels, {first} is {one[1]}x{one[0]}; frames of several sizes need a"
             " crop in every stage of the recipe"
         )
-    columns = [zip(*column) for column in zip(*frames)]  # images and label maps
-    images, labels = zip(*((list(images), list(labels)) for images, labels in columns))
+    columns = list(zip(*frames))
     return Readings(
         names,
         [seed for column in zip(*seeds) for seed in column],
-        [torch.from_numpy(np.stack(column)) for column in images],
-        [labelled_things(column, classes) for column in labels],
+        [torch.from_numpy(np.stack([image for image, _ in column])) for column in columns],
+        [labelled_things([labels for _, labels in column], classes) for column in columns],
     )
 
 

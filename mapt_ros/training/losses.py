@@ -131,7 +131,9 @@ def overlap_loss(logits: Tensor, target: Tensor) -> Tensor:
     hits = probabilities.gather(1, bins)[:, 0] * known
     shared = hits.new_zeros(len(hits), kinds).scatter_add(1, bins[:, 0], hits)
     true = torch.zeros_like(shared).scatter_add(1, bins[:, 0], known.to(shared.dtype))
-    said = torch.einsum("bkp,bp->bk", probabilities, known.to(probabilities.dtype))
+    said = (probabilities * known[:, None]).sum(
+        dim=2
+    )  # no product of matrices, which autocast would make in half precision
     shown = true > 0
     overlap = shared / (said + true - shared).clamp(min=1e-6)
     lost = ((1 - overlap) * shown).sum(dim=1) / shown.sum(dim=1).clamp(min=1)
@@ -139,7 +141,7 @@ def overlap_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def _at_size(logits: Tensor, size: torch.Size) -> Tensor:
-    """Single precision, of this height and width."""
+    """BxKxhxw logits in single precision at this height and width."""
     logits = logits.float()
     return logits if logits.shape[-2:] == size else F.interpolate(logits, size=size, mode="bilinear")
 

@@ -50,6 +50,14 @@ def test_overlap_is_one_minus_the_mean_iou_of_the_classes_shown():
     torch.testing.assert_close(overlap_loss(logits, target), torch.tensor(sum(expected) / 2))
 
 
+def test_overlap_is_as_exact_under_autocast():
+    torch.manual_seed(0)
+    logits, target = torch.randn(2, 5, 64, 64), torch.randint(0, 5, (2, 64, 64))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = overlap_loss(logits, target)
+    torch.testing.assert_close(half, overlap_loss(logits, target))
+
+
 def test_overlap_pulls_harder_at_a_pixel_of_a_small_class():
     target = torch.zeros(1, 8, 8, dtype=torch.int64)
     target[:, 0, 0] = 1
