@@ -273,7 +273,9 @@ def synth(
     seed: Annotated[int, typer.Option(help="Of the set; other seeds share no sequence with it.")] = 0,
     sequences: Annotated[int, typer.Option(help="How many sequences.")] = 8,
     frames: Annotated[int, typer.Option(help="Frames of each sequence, ten a second.")] = 40,
-    scenario: Annotated[str, typer.Option(help="mixed, rapid-motion, occlusion, lookalikes or crowd.")] = "mixed",
+    scenario: Annotated[
+        str, typer.Option(help="mixed, rapid-motion, occlusion, lookalikes, crowd or cyclists.")
+    ] = "mixed",
     size: Annotated[str, typer.Option(help="Image size, HEIGHTxWIDTH.")] = "192x640",
     split: Annotated[str, typer.Option(help="train or val.")] = "train",
     as_json: Json = False,

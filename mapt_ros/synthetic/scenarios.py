@@ -120,6 +120,14 @@ _SETTINGS = {
         crossers=4.0,
         groups=2.5,
     ),
+    "cyclists": replace(
+        _MIXED,
+        styles=(0.15, 0.45, 0.1, 0.25, 0.05),
+        cycles=1.4,
+        riders=1.8,
+        walkers=1.4,
+        crossers=0.7,
+    ),
 }
 SCENARIOS = tuple(_SETTINGS)
 
