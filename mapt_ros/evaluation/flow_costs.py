@@ -234,7 +234,7 @@ def _propagate(model: MAPT, flows: dict[str, nn.Module], pairs: Iterable[FramePa
         batch = model.prepare([torch.from_numpy(image) for image in images])
         size, padded = batch.sizes[0], tuple(batch.images.shape[-2:])
         things = [instance_targets(_resized(map_, size), model.config.classes).to(model.device) for map_ in labels]
-        semantic = model.motion.to_stride(model.semantic(model.encode(batch.images)).features)
+        semantic = model.motion.to_stride(model.semantic(model.encode(batch.images), batch.images).features)
         motion = model.motion.field(semantic[:1], semantic[1:])
         qualities[HEAD].add(model.motion, motion, *things, size=padded)
         scaled = _scaled(images, size).to(model.device)

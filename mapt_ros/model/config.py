@@ -23,6 +23,9 @@ class SemanticConfig(_Section):
     channels: int = Field(128, ge=8, description="Width of LSFE, MC and of S_t.")
     dpc_channels: int = Field(256, ge=8, description="Width inside the dense prediction cell.")
     logit_stride: Literal[2, 4] = Field(4, description="Input pixels a cell of the class logits; 2 draws thin things.")
+    detail_channels: int = Field(
+        0, ge=0, description="Width of the branch that corrects logits by the picture; 0 = none."
+    )
 
 
 class InstanceConfig(_Section):

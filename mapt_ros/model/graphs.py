@@ -87,7 +87,7 @@ def look(
         batch = model.as_input(pictures)
     pyramid = model.encode(batch.images)
     with clock("semantic"):
-        semantic = model.semantic(pyramid)
+        semantic = model.semantic(pyramid, batch.images)
         current = model.motion.to_stride(semantic.features)
     with clock("instance"):
         found = finder(model.instance, pyramid, batch.sizes, batch.images)

@@ -164,7 +164,7 @@ class MAPT(nn.Module):
         """What needs no predecessor: features, classes and detections (of ``least_score`` or more) of B images."""
         pyramid = self.encode(batch.images)
         with self.clock("semantic"):
-            semantic = self.semantic(pyramid)
+            semantic = self.semantic(pyramid, batch.images)
             current = self.motion.to_stride(semantic.features)
         with self.clock("instance"):
             detections = self.instance(pyramid, batch.sizes, batch.images, least_score)

@@ -59,6 +59,33 @@ class DensePredictionCell(nn.Module):
         return self.join(torch.cat([first, self.near(first), self.middle(first), far, self.after_far(far)], dim=1))
 
 
+class DetailBranch(nn.Module):
+    """What to add to the class logits, seen in the picture at their own stride: where thin things end, pixel by pixel.
+
+    The picture's cells of s x s pixels join the logits as they are, so what is added may hang on both. It begins as
+    nothing.
+
+    Args:
+        classes: of the logits.
+        channels: between the convolutions.
+        stride: of the logits.
+    """
+
+    def __init__(self, classes: int, channels: int, stride: int):
+        super().__init__()
+        self.stride = stride
+        self.join = ConvNormAct(classes + 3 * stride**2, channels, 3)
+        self.refine = SeparableConv(channels, channels)
+        self.classifier = nn.Conv2d(channels, classes, 1)
+        nn.init.zeros_(self.classifier.weight)
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, logits: Tensor, images: Tensor) -> Tensor:
+        """BxKx(H/s)x(W/s) logits and Bx3xHxW normalised images -> what to add to the logits."""
+        cells = torch.cat([logits, F.pixel_unshuffle(images, self.stride).to(logits.dtype)], dim=1)
+        return self.classifier(self.refine(self.join(cells)))
+
+
 class SemanticHead(nn.Module):
     """Semantic logits and S_t from the feature pyramid (EfficientPS, section 3.3).
 
@@ -87,9 +114,12 @@ class SemanticHead(nn.Module):
         self.logit_stride = config.logit_stride
         self.parts = 4 // config.logit_stride  # logits a side of each cell
         self.classifier = nn.Conv2d(channels, classes * self.parts**2, 1)
+        width = config.detail_channels
+        self.detail = DetailBranch(classes, width, config.logit_stride) if width else None
 
-    def forward(self, pyramid: dict[str, Tensor]) -> SemanticOutput:
-        """{"P4" ... "P32"}, each BxCxh'xw' -> S_t at stride 4 and class logits at the logit stride."""
+    def forward(self, pyramid: dict[str, Tensor], images: Tensor) -> SemanticOutput:
+        """{"P4" ... "P32"}, each BxCxh'xw', and the Bx3xHxW images that they are of -> S_t at stride 4 and class logits at
+        the logit stride."""
         d32 = self.dpc32(pyramid["P32"])
         d16 = self.dpc16(pyramid["P16"])
         f8_context = self.correct16(d16 + upsample(d32, 2))
@@ -99,7 +129,11 @@ class SemanticHead(nn.Module):
         middle = self.project["F8"](f8) + upsample(coarse, 2)
         features = self.fuse(self.project["F4"](f4) + upsample(middle, 2))
         logits = self.classifier(features)
-        return SemanticOutput(features, F.pixel_shuffle(logits, self.parts) if self.parts > 1 else logits)
+        if self.parts > 1:
+            logits = F.pixel_shuffle(logits, self.parts)
+        if self.detail is not None:
+            logits = logits + self.detail(logits, images)
+        return SemanticOutput(features, logits)
 
     @torch.no_grad()
     def add_biases(self, biases: Tensor) -> None:

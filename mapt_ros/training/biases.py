@@ -68,7 +68,7 @@ def mean_iou(logits: Tensor, target: Tensor) -> float:
 def _pixels(model: MAPT, image, labels) -> tuple[Tensor, Tensor]:
     """Logits KxP and class indices P of some labelled pixels of a frame."""
     batch = model.prepare([torch.from_numpy(image)])
-    logits = model.semantic(model.encode(batch.images)).logits.float()
+    logits = model.semantic(model.encode(batch.images), batch.images).logits.float()
     (height, width), (rows, columns) = batch.sizes[0], labels.shape
     logits = F.interpolate(logits, scale_factor=model.semantic.logit_stride, mode="bilinear")[..., :height, :width]
     seen = slice(_STRIDE // 2, None, _STRIDE)

@@ -273,7 +273,7 @@ def image_losses(
     thinning = slice(weights.semantic_stride // 2, None, weights.semantic_stride)
 
     pyramid = model.encode(padded)
-    semantic = model.semantic(pyramid)
+    semantic = model.semantic(pyramid, padded)
     looked = slice(None, None, weights.instance_every)
     head = model.instance
     anchors, rois = seed_choices(

@@ -26,11 +26,30 @@ def test_projecting_before_upsampling_equals_a_1x1_convolution_of_the_upsampled_
     captured: dict[str, torch.Tensor] = {}
     for name, conv in head.project.items():
         conv.register_forward_pre_hook(lambda _, inputs, name=name: captured.update({name: inputs[0]}))
-    features = head(levels).features
+    features = head(levels, torch.zeros(1, 3, 64, 96)).features
     up = {name: _to_stride_4(x, features.shape[-2:]) for name, x in captured.items()}
     kernel = torch.cat([head.project[name].weight for name in up], dim=1)
     expected = head.fuse(F.conv2d(torch.cat(list(up.values()), dim=1), kernel))
     torch.testing.assert_close(features, expected, atol=1e-5, rtol=1e-4)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("stride", [2, 4])
+def test_the_detail_branch_begins_as_nothing_and_then_moves_logits_where_the_picture_changes(stride):
+    torch.manual_seed(0)
+    config = SemanticConfig(channels=8, dpc_channels=8, logit_stride=stride, detail_channels=8)
+    head = SemanticHead(CHANNELS, 5, config).eval()
+    levels, images = pyramid(64, 96), torch.zeros(1, 3, 64, 96)
+    other = images.clone()
+    other[0, :, 33, 49] = 1.0
+    begun = head(levels, other).logits
+    assert begun.shape == (1, 5, 64 // stride, 96 // stride)
+    assert torch.equal(begun, head(levels, images).logits)
+    torch.nn.init.normal_(head.detail.classifier.weight)
+    moved = (head(levels, other).logits - head(levels, images).logits).abs().amax(dim=1)[0].nonzero()
+    centre = torch.tensor([33 // stride, 49 // stride])
+    assert len(moved) > 0
+    assert (moved - centre).abs().max() <= 2  # two convolutions of 3x3
 
 
 def _to_stride_4(x: torch.Tensor, size: torch.Size) -> torch.Tensor:

@@ -56,7 +56,7 @@ def test_a_file_that_one_process_cannot_read_ends_both_with_one_line(recipe_file
     recipe = recipe_file(stages=[{"kind": "images", "steps": 2, "batch": 2}])
     where = ("--out", tmp_path / "run", "--data", folder, "--device", "cpu")
     codes, errors = run_two("-m", "mapt_ros.training", recipe, *where)
-    assert codes == [2, 2]
+    assert codes == [2, 2], (codes, errors)
     assert "000001.png: is not a whole image file" in errors[0].splitlines()[-1]
     assert not any("Traceback" in text for text in errors)
 
