@@ -138,8 +138,11 @@ class SemanticHead(nn.Module):
     @torch.no_grad()
     def add_biases(self, biases: Tensor) -> None:
         """Adds one number a class, K of them, to all logits from now on."""
-        bias = self.classifier.bias
-        bias += biases.to(bias).repeat_interleave(self.parts**2)
+        if self.detail is None:
+            bias, parts = self.classifier.bias, self.parts**2
+        else:  # it has the last word; added before it, they would change what it says
+            bias, parts = self.detail.classifier.bias, 1
+        bias += biases.to(bias).repeat_interleave(parts)
 
 
 def upsample(x: Tensor, factor: int) -> Tensor:

@@ -131,9 +131,8 @@ def overlap_loss(logits: Tensor, target: Tensor) -> Tensor:
     hits = probabilities.gather(1, bins)[:, 0] * known
     shared = hits.new_zeros(len(hits), kinds).scatter_add(1, bins[:, 0], hits)
     true = torch.zeros_like(shared).scatter_add(1, bins[:, 0], known.to(shared.dtype))
-    said = (probabilities * known[:, None]).sum(
-        dim=2
-    )  # no product of matrices, which autocast would make in half precision
+    # No product of matrices, which autocast would make in half precision.
+    said = (probabilities * known[:, None]).sum(dim=2)
     shown = true > 0
     overlap = shared / (said + true - shared).clamp(min=1e-6)
     lost = ((1 - overlap) * shown).sum(dim=1) / shown.sum(dim=1).clamp(min=1)

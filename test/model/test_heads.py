@@ -52,6 +52,20 @@ def test_the_detail_branch_begins_as_nothing_and_then_moves_logits_where_the_pic
     assert (moved - centre).abs().max() <= 2  # two convolutions of 3x3
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("detail_channels", [0, 8])
+def test_biases_are_added_to_all_logits_as_they_are(detail_channels):
+    torch.manual_seed(0)
+    config = SemanticConfig(channels=8, dpc_channels=8, logit_stride=2, detail_channels=detail_channels)
+    head = SemanticHead(CHANNELS, 5, config).eval()
+    if head.detail is not None:
+        torch.nn.init.normal_(head.detail.classifier.weight)
+    levels, images, biases = pyramid(64, 96), torch.randn(1, 3, 64, 96), torch.randn(5)
+    before = head(levels, images).logits
+    head.add_biases(biases)
+    torch.testing.assert_close(head(levels, images).logits, before + biases[:, None, None])
+
+
 def _to_stride_4(x: torch.Tensor, size: torch.Size) -> torch.Tensor:
     while x.shape[-2:] != size:
         x = F.interpolate(x, scale_factor=2, mode="bilinear")
