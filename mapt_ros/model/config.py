@@ -10,7 +10,15 @@ BackboneName = Literal["regnet_y_400mf", "regnet_y_1_6gf", "regnet_y_3_2gf", "re
 
 
 # Settings of the instance head that no weight depends on.
-_USED_ONLY = ("train_proposals", "proposals", "sampled_rois", "detections", "score_floor", "nms_threshold")
+_USED_ONLY = (
+    "anchor_iou",
+    "train_proposals",
+    "proposals",
+    "sampled_rois",
+    "detections",
+    "score_floor",
+    "nms_threshold",
+)
 
 
 class _Section(BaseModel):
@@ -32,12 +40,20 @@ class InstanceConfig(_Section):
     """The modified Mask R-CNN: anchors, proposals and detections."""
 
     anchor_sizes: tuple[int, int, int, int] = Field((32, 64, 128, 256), description="Side in pixels, P4 to P32.")
+    anchor_scales: tuple[float, ...] = Field(
+        (1.0,), min_length=1, description="Anchors of each size and shape, as multiples."
+    )
+    anchor_ratios: tuple[float, ...] = Field((0.5, 1.0, 2.0), min_length=1, description="Height by width of anchors.")
+    anchor_iou: float = Field(0.7, gt=0.3, le=1, description="Overlap from which training takes an anchor for a thing.")
     train_proposals: int = Field(1000, ge=1, description="Proposals kept an image while training.")
     proposals: int = Field(300, ge=1, description="Proposals kept an image at inference.")
     sampled_rois: int = Field(256, ge=1, description="RoIs an image that the box loss looks at.")
     detections: int = Field(100, ge=1, description="Detections kept an image.")
     score_floor: float = Field(0.05, ge=0, le=1, description="Detections below are never formed.")
     nms_threshold: float = Field(0.5, gt=0, le=1)
+    semantic_context: bool = Field(
+        False, description="Whether S_t joins the pyramid's fine levels before the things' heads."
+    )
     box_channels: int = Field(1024, ge=8, description="Width of the two fully connected layers.")
     mask_channels: int = Field(256, ge=8, description="Width of the four separable mask convolutions.")
     canonical_box: int = Field(224, ge=8, description="Box side in pixels that pools from P16; smaller ones go finer.")

@@ -5,16 +5,15 @@ here for the whole batch, places left over included; these come last and are mar
 """
 
 from dataclasses import dataclass
-from math import log
 
 import torch
 from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 
 from mapt_ros.model.instance import InstanceHead
+from mapt_ros.model.rpn import best_boxes, decoded
 
 ROUNDS = 10  # of suppression; chains of boxes that suppress and save each other took five at most where we looked
-_LARGEST_STEP = log(1000 / 16)  # torchvision's bound on how much a box may grow
 _LEAST_PROPOSAL, _LEAST_BOX = 1e-3, 1e-2  # torchvision's least sides, in pixels
 
 
@@ -71,25 +70,10 @@ def propose(
     Returns:
         BxPx4 proposals, best first; BxP bool, which of them are some; B bool, whether suppression settled.
     """
-    before, after = head.rpn.pre_nms_top_n(), head.rpn.post_nms_top_n()
-    scores, boxes, levels, first = [], [], [], 0
-    for level, (here, moves) in enumerate(zip(objectness, deltas)):
-        batch, kinds = here.shape[:2]
-        here = here.permute(0, 2, 3, 1).flatten(1)
-        moves = moves.unflatten(1, (kinds, 4)).permute(0, 3, 4, 1, 2).reshape(batch, -1, 4)
-        best, index = here.topk(min(before, here.shape[1]), dim=1)
-        moves = moves.gather(1, index[..., None].expand(-1, -1, 4))
-        boxes.append(decoded(moves, anchors[first : first + here.shape[1]][index], head.rpn.box_coder.weights))
-        scores.append(best)
-        levels.append(torch.full_like(index, level))
-        first += here.shape[1]
-    boxes, scores, levels = (
-        clipped(torch.cat(boxes, dim=1), size),
-        torch.cat(scores, dim=1).sigmoid(),
-        torch.cat(levels, 1),
-    )
+    logits, boxes, levels = best_boxes(head.rpn, objectness, deltas, anchors)
+    boxes, scores, levels = clipped(boxes, size), logits.sigmoid(), levels.expand(len(logits), -1)
     usable = large(boxes, _LEAST_PROPOSAL) & (scores >= head.rpn.score_thresh)
-    index, kept, settled = suppressed(boxes, scores, levels, usable, head.rpn.nms_thresh, after)
+    index, kept, settled = suppressed(boxes, scores, levels, usable, head.rpn.nms_thresh, head.rpn.post_nms_top_n())
     return boxes.gather(1, index[..., None].expand(-1, -1, 4)), kept, settled
 
 
@@ -166,15 +150,6 @@ def suppressed(
     settled = (again == keep).flatten(1).all(dim=1)
     kept, first = keep[..., 0].sort(dim=1, descending=True, stable=True)
     return order.gather(1, first[:, :most]), kept[:, :most] > 0, settled
-
-
-def decoded(deltas: Tensor, anchors: Tensor, weights: tuple[float, float, float, float]) -> Tensor:
-    """``BoxCoder.decode``: ...x4 deltas of ...x4 boxes -> ...x4 boxes."""
-    sides = anchors[..., 2:] - anchors[..., :2]
-    centres = anchors[..., :2] + 0.5 * sides
-    centres = deltas[..., :2] / weights[0] * sides + centres
-    half = 0.5 * ((deltas[..., 2:] / weights[2]).clamp(max=_LARGEST_STEP).exp() * sides)
-    return torch.cat([centres - half, centres + half], dim=-1)
 
 
 def clipped(boxes: Tensor, size: tuple[int, int]) -> Tensor:

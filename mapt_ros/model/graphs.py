@@ -90,6 +90,7 @@ def look(
         semantic = model.semantic(pyramid, batch.images)
         current = model.motion.to_stride(semantic.features)
     with clock("instance"):
+        pyramid = model.for_things(pyramid, semantic.features)
         found = finder(model.instance, pyramid, batch.sizes, batch.images)
     with clock("motion"):
         moves = model.motion.field(before, current)

@@ -5,21 +5,18 @@ from dataclasses import dataclass, fields, replace
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
-from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import roi_align as roi_align_op
 
 from mapt_ros.model.backbone import LEVELS
 from mapt_ros.model.config import InstanceConfig
 from mapt_ros.model.layers import SeparableConv, group_norm, in_round_numbers
-from mapt_ros.model.matching import choose_rois, match_anchors
+from mapt_ros.model.matching import choose_rois
 from mapt_ros.model.roi import PyramidRoIAlign
+from mapt_ros.model.rpn import MOSTLY, Anchors, CrowdAwareRPN, ProposalHead, covered
 from mapt_ros.model.sampling import SeededSampler
-
-_MOSTLY = 0.5  # a box of which more than this is crowd is left out of the losses
 
 
 @dataclass(frozen=True)
@@ -78,55 +75,6 @@ class InstanceTargets:
         return InstanceTargets(*(value if value is None else value.to(device) for value in values))
 
 
-class CrowdAwareRPN(RegionProposalNetwork):
-    """torchvision's RPN, except that anchors which lie on crowd for the most part are not taught to be background."""
-
-    def assign_targets_to_anchors(
-        self, anchors: list[Tensor], targets: list[dict[str, Tensor]]
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """As torchvision's: 1 for things, 0 for background, -1 for what no loss looks at, and each anchor's box.
-
-        Args:
-            anchors: the same in every image.
-        """
-        matcher = self.proposal_matcher
-        kinds, matched = match_anchors(
-            anchors[0], [t["boxes"] for t in targets], matcher.high_threshold, matcher.low_threshold
-        )
-        for row, boxes, target in zip(kinds, anchors, targets):
-            if "crowd" in target:
-                row[(row == 0) & (covered(boxes, target["crowd"]) > _MOSTLY)] = -1
-        return list(kinds), list(matched)
-
-
-class Anchors(AnchorGenerator):
-    """torchvision's anchors in single precision whatever that of the features, made once for frames of one size.
-
-    Half precision knows places beyond 1024 to the pixel only.
-    """
-
-    _made: tuple[tuple, list[Tensor]] = ((), [])
-
-    def forward(self, image_list: ImageList, feature_maps: list[Tensor]) -> list[Tensor]:
-        """Nx4 anchors an image; callers must leave them as they are."""
-        sizes = [tuple(f.shape[-2:]) for f in feature_maps]
-        key = (tuple(image_list.tensors.shape), tuple(image_list.image_sizes), *sizes, feature_maps[0].device)
-        if self._made[0] != key:
-            with torch.inference_mode(False):
-                single = [torch.empty((), device=f.device).expand(1, 1, *f.shape[-2:]) for f in feature_maps]
-                self._made = key, super().forward(image_list, single)
-        return self._made[1]
-
-
-class ProposalHead(RPNHead):
-    """torchvision's RPN head; scores and box deltas come out in single precision, as boxes must be."""
-
-    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """BxCxh'xw' levels -> objectness and box deltas of each."""
-        scores, deltas = super().forward(x)
-        return [s.float() for s in scores], [d.float() for d in deltas]
-
-
 class MaskPredictor(nn.Sequential):
     """Four separable 3x3 convolutions, x2 transposed convolution, 1x1 to one channel a class."""
 
@@ -154,7 +102,8 @@ class InstanceHead(nn.Module):
     def __init__(self, inputs: int, things: int, config: InstanceConfig, separable: bool = False):
         super().__init__()
         anchors = Anchors(
-            sizes=tuple((size,) for size in config.anchor_sizes), aspect_ratios=((0.5, 1.0, 2.0),) * len(LEVELS)
+            sizes=tuple(tuple(size * scale for scale in config.anchor_scales) for size in config.anchor_sizes),
+            aspect_ratios=(config.anchor_ratios,) * len(LEVELS),
         )
         rpn_head = ProposalHead(inputs, anchors.num_anchors_per_location()[0])
         if separable:
@@ -162,7 +111,7 @@ class InstanceHead(nn.Module):
         self.rpn = CrowdAwareRPN(
             anchors,
             rpn_head,
-            fg_iou_thresh=0.7,
+            fg_iou_thresh=config.anchor_iou,
             bg_iou_thresh=0.3,
             batch_size_per_image=256,
             positive_fraction=0.5,
@@ -226,7 +175,7 @@ class InstanceHead(nn.Module):
         ]
         proposals, losses = self.rpn(ImageList(batch, sizes), pyramid, as_dicts)
         proposals = [
-            p if t.crowd is None else p[covered(p, t.crowd) <= _MOSTLY] for p, t in zip(proposals, targets, strict=True)
+            p if t.crowd is None else p[covered(p, t.crowd) <= MOSTLY] for p, t in zip(proposals, targets, strict=True)
         ]  # the things among the crowd come back, for torchvision adds their own boxes to the proposals
         rois = choose_rois(
             proposals,
@@ -263,16 +212,6 @@ class InstanceHead(nn.Module):
         kinds = torch.cat(labels)
         logits = in_round_numbers(self.mask_predictor, self.mask_pool(pyramid, boxes, sizes))
         return logits[torch.arange(len(kinds), device=kinds.device), kinds]
-
-
-def covered(boxes: Tensor, mask: Tensor) -> Tensor:
-    """The share of each Nx4 box, as far as it lies in the image, that an HxW bool mask covers."""
-    height, width = mask.shape
-    sums = F.pad(mask.double().cumsum(dim=0).cumsum(dim=1), (1, 0, 1, 0))  # of all pixels above and to the left
-    x0, x1 = (boxes[:, i].round().long().clamp(0, width) for i in (0, 2))
-    y0, y1 = (boxes[:, i].round().long().clamp(0, height) for i in (1, 3))
-    inside = sums[y1, x1] - sums[y0, x1] - sums[y1, x0] + sums[y0, x0]
-    return inside / ((x1 - x0) * (y1 - y0)).clamp(min=1)
 
 
 def masks_in_boxes(masks: Tensor, boxes: Tensor, size: int, of: Tensor | None = None) -> Tensor:

@@ -13,7 +13,7 @@ from mapt_ros.model.config import ModelConfig
 from mapt_ros.model.constants import constant
 from mapt_ros.model.instance import Detections, InstanceHead
 from mapt_ros.model.motion import MotionHead
-from mapt_ros.model.semantic import SemanticHead
+from mapt_ros.model.semantic import SemanticContext, SemanticHead
 
 _MEAN = (123.675, 116.28, 103.53)  # ImageNet's, on the 0-255 scale
 _STD = (58.395, 57.12, 57.375)
@@ -50,7 +50,7 @@ class Perception:
     """What the network sees in B images by themselves, whatever came before them.
 
     Attributes:
-        pyramid: {"P4" ... "P32"}, each BxCxh'xw'.
+        pyramid: {"P4" ... "P32"}, each BxCxh'xw', as the things' heads take it.
         semantic_logits: BxKx(H/s)x(W/s), s the logit stride, in the order of the class set.
         semantic: S_t, BxCxhxw at the motion head's stride.
         detections: one an image, without embeddings.
@@ -98,6 +98,8 @@ class MAPT(nn.Module):
         self.backbone = Backbone(config.backbone, pretrained_backbone)
         self.fpn = TwoWayFPN(self.backbone.widths, config.fpn_channels, config.separable)
         self.semantic = SemanticHead(config.fpn_channels, len(classes.classes), config.semantic)
+        context = config.instance.semantic_context
+        self.context = SemanticContext(config.semantic.channels, config.fpn_channels) if context else None
         self.instance = InstanceHead(config.fpn_channels, len(classes.things), config.instance, config.separable)
         self.motion = MotionHead(config.semantic.channels, config.motion)
         self.appearance = AppearanceHead(
@@ -135,6 +137,15 @@ class MAPT(nn.Module):
         with self.clock("FPN"):
             return self.fpn(maps)
 
+    def for_things(self, pyramid: dict[str, Tensor], features: Tensor) -> dict[str, Tensor]:
+        """The pyramid as the instance and appearance heads take it.
+
+        Args:
+            pyramid: {"P4" ... "P32"}, each BxCxh'xw'.
+            features: S_t at stride 4, BxCx(H/4)x(W/4).
+        """
+        return pyramid if self.context is None else self.context(pyramid, features)
+
     def forward(
         self,
         batch: ImageBatch,
@@ -167,6 +178,7 @@ class MAPT(nn.Module):
             semantic = self.semantic(pyramid, batch.images)
             current = self.motion.to_stride(semantic.features)
         with self.clock("instance"):
+            pyramid = self.for_things(pyramid, semantic.features)
             detections = self.instance(pyramid, batch.sizes, batch.images, least_score)
         return Perception(pyramid, semantic.logits, current, detections, batch.sizes)
 

@@ -145,6 +145,30 @@ class SemanticHead(nn.Module):
         bias += biases.to(bias).repeat_interleave(parts)
 
 
+class SemanticContext(nn.Module):
+    """The pyramid with S_t added to its fine levels: what the semantic head saw helps to find small things.
+
+    Hybrid Task Cascade (Chen et al., 2019) adds such features to each RoI; here they join the levels that RoIs come from,
+    so the RPN has them too. It begins as nothing.
+
+    Args:
+        inputs: channels of S_t.
+        channels: of the pyramid.
+    """
+
+    def __init__(self, inputs: int, channels: int):
+        super().__init__()
+        self.project = nn.ModuleDict({level: nn.Conv2d(inputs, channels, 1) for level in ("P4", "P8")})
+        for layer in self.project.values():
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, pyramid: dict[str, Tensor], features: Tensor) -> dict[str, Tensor]:
+        """{"P4" ... "P32"}, each BxCxh'xw', and S_t at stride 4 -> the same levels."""
+        fine, coarse = self.project["P4"](features), self.project["P8"](F.avg_pool2d(features, 2))
+        return pyramid | {"P4": pyramid["P4"] + fine, "P8": pyramid["P8"] + coarse}
+
+
 def upsample(x: Tensor, factor: int) -> Tensor:
     """Bilinear upsampling of BxCxHxW by a whole factor."""
     return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)

@@ -273,6 +273,7 @@ def image_losses(
 
     pyramid = model.encode(padded)
     semantic = model.semantic(pyramid, padded)
+    pyramid = model.for_things(pyramid, semantic.features)
     looked = slice(None, None, weights.instance_every)
     head = model.instance
     anchors, rois = seed_choices(

@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mapt_ros.model.graphs import FrameGraphs, look
 from mapt_ros.model.inference import cast_weights, fold_batch_norm
+from mapt_ros.model.mapt import MAPT, FrameState
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -20,8 +21,6 @@ def pictures(seed: int, count: int = 1, size: tuple[int, int] = (90, 150)) -> li
 
 def previous_of(network, images, masks: int = 2) -> list:
     """What frames of these pictures leave, with soft masks at will."""
-    from mapt_ros.model.mapt import FrameState
-
     with torch.inference_mode():
         seen = network.perceive(network.prepare([torch.from_numpy(image) for image in images]))
     random = torch.Generator().manual_seed(3)
@@ -55,6 +54,20 @@ def test_with_without_and_with_some_predecessors(tiny_network):
     left, right = previous_of(tiny_network, first)
     for previous in ([None, None], [left, right], [None, right], [left, None]):
         assert_is_what_the_network_says(tiny_network, graphs, second, previous)
+
+
+def test_what_the_semantic_head_saw_reaches_the_things_in_both_ways(tiny_config):
+    config = tiny_config.model_copy(
+        update={"instance": tiny_config.instance.model_copy(update={"semantic_context": True})}
+    )
+    torch.manual_seed(0)
+    network = MAPT(config).eval()
+    images, graphs = pictures(0), FrameGraphs(network, None)
+    before = graphs(images, [None], True).told.clone()
+    for layer in network.context.project.values():
+        torch.nn.init.normal_(layer.weight)
+    assert_is_what_the_network_says(network, graphs, images, [None])
+    assert not torch.allclose(graphs(images, [None], True).told, before)
 
 
 class Watcher(TorchDispatchMode):

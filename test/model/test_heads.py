@@ -8,7 +8,7 @@ from mapt_ros.model.appearance import AppearanceHead
 from mapt_ros.model.backbone import LEVELS, STRIDES, TwoWayFPN
 from mapt_ros.model.config import AppearanceConfig, InstanceConfig, ModelConfig, MotionConfig, SemanticConfig
 from mapt_ros.model.instance import InstanceHead
-from mapt_ros.model.semantic import SemanticHead
+from mapt_ros.model.semantic import SemanticContext, SemanticHead
 from mapt_ros.tracking.config import load_config
 
 CHANNELS = 16
@@ -64,6 +64,21 @@ def test_biases_are_added_to_all_logits_as_they_are(detail_channels):
     before = head(levels, images).logits
     head.add_biases(biases)
     torch.testing.assert_close(head(levels, images).logits, before + biases[:, None, None])
+
+
+@torch.inference_mode()
+def test_the_semantic_context_begins_as_nothing_and_then_reaches_the_fine_levels_only():
+    torch.manual_seed(0)
+    context, levels, features = SemanticContext(8, CHANNELS), pyramid(64, 96), torch.randn(1, 8, 16, 24)
+    begun = context(levels, features)
+    assert all(torch.equal(begun[level], levels[level]) for level in LEVELS)
+    for layer in context.project.values():
+        torch.nn.init.normal_(layer.weight)
+    after = context(levels, features)
+    assert list(after) == list(LEVELS)
+    assert [not torch.equal(after[level], levels[level]) for level in LEVELS] == [True, True, False, False]
+    moved = context(levels, features + F.pad(torch.ones(1, 8, 1, 1), (9, 14, 5, 10)))["P4"] - after["P4"]
+    assert moved.abs().amax(dim=1)[0].nonzero().tolist() == [[5, 9]]
 
 
 def _to_stride_4(x: torch.Tensor, size: torch.Size) -> torch.Tensor:

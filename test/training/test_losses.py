@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mapt_ros.data.labels import KITTI_STEP
+from mapt_ros.model.mapt import MAPT
 from mapt_ros.training.loader import collate
 from mapt_ros.training.losses import (
     LossWeights,
@@ -171,6 +172,16 @@ def test_gradients_from_a_pair_reach_every_parameter(tiny_network, pair):
     sum(losses.values()).backward()
     without = [name for name, p in tiny_network.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
+
+
+def test_the_losses_of_things_teach_the_semantic_context(tiny_config, pair):
+    instance = tiny_config.instance.model_copy(update={"semantic_context": True})
+    torch.manual_seed(0)
+    network = MAPT(tiny_config.model_copy(update={"instance": instance})).train()
+    for name in ("instance", "appearance"):
+        network.zero_grad()
+        mapt_losses(network, batch_of(pair), LossWeights(), [1, 2])[name].backward()
+        assert all(layer.weight.grad.abs().sum() > 0 for layer in network.context.project.values()), name
 
 
 def test_the_instance_loss_can_look_at_every_other_frame(tiny_network, pair):
