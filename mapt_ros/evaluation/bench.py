@@ -1,6 +1,7 @@
 """What a frame costs, stage by stage, beside torchvision's Mask R-CNN with the same backbone in the same run."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -33,8 +34,9 @@ from mapt_ros.tracking.tracker import PRECISIONS, PanopticTracker, pick_device
 
 __all__ = ["bench", "count_macs", "device_name", "milliseconds", "table", "tracker_that_sees"]
 
-_PARTS = {"backbone": "backbone", "FPN": "fpn", "semantic": "semantic", "instance": "instance"}
-_PARTS |= {"motion": "motion", "appearance": "appearance"}
+# The stage in which each of the network's parts runs.
+_STAGES = {"backbone": "backbone", "fpn": "FPN", "semantic": "semantic", "context": "instance", "instance": "instance"}
+_STAGES |= {"motion": "motion", "appearance": "appearance"}
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ def bench(
     images = [rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(cameras)]
     tracker = tracker_that_sees(model_config, instances, target, precision, graphs)
     states = [tracker.new_state() for _ in images]
-    parameters = {s: sum(p.numel() for p in getattr(tracker.model, part).parameters()) for s, part in _PARTS.items()}
+    parameters = Counter()
+    for name, weight in tracker.model.named_parameters():
+        parameters[_STAGES[name.partition(".")[0]]] += weight.numel()
 
     def ours() -> None:
         tracker.step(images, states, [None] * cameras)
@@ -144,7 +148,7 @@ def bench(
         cpu = np.median([frame.get(stage, 0.0) for frame in timer.cpu_frames[1:]])
         floor = limits.floor_ms(counter.macs[stage], counter.bytes[stage])
         stages[stage] = StageCost(
-            parameters.get(stage, 0),
+            parameters[stage],
             round(counter.macs[stage] / 1e9, 4),
             round(counter.bytes[stage] / 1e6, 1),
             median,
