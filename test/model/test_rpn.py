@@ -27,7 +27,7 @@ def test_decoding_only_the_best_boxes_changes_no_proposal(tiny_network, size, le
 
 
 def test_anchors_have_every_shape_at_every_size():
-    config = InstanceConfig(anchor_sizes=(10, 20, 40, 80), anchor_scales=(1, 1.5), anchor_ratios=(0.5, 1, 2.5))
+    config = InstanceConfig(anchor_sizes=(100, 200, 400, 800), anchor_scales=(1, 1.5), anchor_ratios=(0.5, 1, 2.5))
     rpn = InstanceHead(8, 2, config).rpn
     assert rpn.head.cls_logits.out_channels == 6
     for size, anchors in zip(config.anchor_sizes, rpn.anchor_generator.cell_anchors, strict=True):
@@ -35,8 +35,8 @@ def test_anchors_have_every_shape_at_every_size():
         sides, ratios = (width * height).sqrt(), height / width
         wanted = [(ratio, size * scale) for ratio in config.anchor_ratios for scale in config.anchor_scales]
         for side, ratio, (wanted_ratio, wanted_side) in zip(sides, ratios, wanted, strict=True):
-            assert side == pytest.approx(wanted_side, abs=1)  # anchors have whole corners
-            assert ratio == pytest.approx(wanted_ratio, rel=0.35)
+            assert side == pytest.approx(wanted_side, rel=0.02)  # anchors have whole corners
+            assert ratio == pytest.approx(wanted_ratio, rel=0.03)
 
 
 @pytest.mark.parametrize("iou, kinds", [(0.7, [1, -1, 0]), (0.5, [1, 1, 0])])
