@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from benchmarks.command import start
 from mapt_ros.evaluation.costs import device_name
 from mapt_ros.model.config import AppearanceConfig, InstanceConfig, ModelConfig, MotionConfig, SemanticConfig
 from mapt_ros.model.inference import fold_batch_norm
@@ -83,4 +84,4 @@ def resident_mb() -> float:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

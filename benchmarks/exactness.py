@@ -14,6 +14,7 @@ import numpy as np
 from torchvision.ops import MultiScaleRoIAlign
 from tqdm import tqdm
 
+from benchmarks.command import start
 from mapt_ros.data.dataset import open_dataset
 from mapt_ros.evaluation.evaluate import Evaluator
 from mapt_ros.model.checkpoint import find_weights, load_checkpoint
@@ -61,4 +62,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from benchmarks.command import start
 from benchmarks.convolutions import compared
 from benchmarks.endurance import NARROW, resident_mb
 from mapt_ros.data.labels import LABEL_DIVISOR
@@ -326,4 +327,4 @@ def _line(run: dict) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

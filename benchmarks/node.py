@@ -35,6 +35,7 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import Image
 
+from benchmarks.command import start
 from benchmarks.soak.rig import PATIENCE_S, START_NS, NodeProcess, image, node
 from mapt_ros.errors import InputError
 from mapt_ros.ros.domain import use_own_domain
@@ -251,4 +252,4 @@ def relay(height: int, width: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

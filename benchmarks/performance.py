@@ -10,6 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
+from benchmarks.command import start
 from mapt_ros.evaluation.bench import bench
 from mapt_ros.threads import keep_memory
 from mapt_ros.viz.chart import Chart, Series, draw
@@ -84,4 +85,4 @@ def _place(sweep: str, result: dict) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

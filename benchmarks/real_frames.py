@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torchvision.ops import box_iou
 
+from benchmarks.command import start, tracker_settings
 from mapt_ros.data.labels import KITTI_STEP
 from mapt_ros.replay.kitti import find_sequences
 from mapt_ros.replay.sources import read_image
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a tracker setting")
     parser.add_argument("--overlays", type=Path, help="a sheet of eight of the tracked frames")
     options = parser.parse_args()
-    settings = {name: json.loads(value) for name, _, value in (text.partition("=") for text in options.set)}
+    settings = tracker_settings(options.set)
     cars = json.loads(options.cars.read_text())
     (sequence,) = find_sequences(options.folder)
     tracker = PanopticTracker.load(options.weights, **settings)
@@ -84,4 +85,4 @@ def table(ids: dict[str, list[int]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import yaml
 
+from benchmarks.command import start
 from mapt_ros.data.dataset import open_dataset
 from mapt_ros.data.labels import (
     BDD100K,
@@ -148,4 +149,4 @@ def _place(path: Path, what: Path | np.ndarray) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from benchmarks.command import start, tracker_settings
 from mapt_ros.data.dataset import open_dataset
 from mapt_ros.data.frames import Dataset
 from mapt_ros.evaluation.variants import Comparison, compare
@@ -38,7 +39,8 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a tracker setting")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    settings = {name: json.loads(value) for name, _, value in (text.partition("=") for text in options.set)}
+    settings = tracker_settings(options.set)
+    PanopticTracker.load(options.weights, **settings)  # what is wrong with either is said before anything is rendered
     processes = len(os.sched_getaffinity(0))
     results = {}
     for scenario in options.scenario or SCENARIOS:
@@ -110,4 +112,4 @@ def table(results: dict) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

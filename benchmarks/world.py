@@ -15,6 +15,7 @@ import numpy as np
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
 
+from benchmarks.command import start
 from mapt_ros.synthetic.mesh import pose
 from mapt_ros.synthetic.scenarios import SCENARIOS
 from mapt_ros.synthetic.scenery import scenery
@@ -84,4 +85,4 @@ def least_ms(run: Callable[[int], object], index: int, repeats: int = 3) -> floa
 
 
 if __name__ == "__main__":
-    main()
+    start(main)
