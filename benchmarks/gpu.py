@@ -219,7 +219,7 @@ def kernels(options: argparse.Namespace, device: torch.device) -> dict:
     """Where a frame's time goes kernel by kernel, and which calls wait for the device."""
     height, width = map(int, options.size.split("x"))
     precision = _half(device)
-    tracker = tracker_that_sees(load_config(options.config).model, 20, device, precision, graphs=True)
+    tracker = tracker_that_sees(load_config(options.config), 20, device, precision, graphs=True)
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     starts = [milliseconds(lambda: tracker(image), device) for _ in range(4)]
     waits = []
@@ -260,7 +260,7 @@ def kernels(options: argparse.Namespace, device: torch.device) -> dict:
 def operations(options: argparse.Namespace, device: torch.device) -> dict:
     """What a frame's operations cost on the device, by their inputs' shapes, without graphs so that they have names."""
     height, width = map(int, options.size.split("x"))
-    tracker = tracker_that_sees(load_config(options.config).model, 20, device, _half(device), graphs=True)
+    tracker = tracker_that_sees(load_config(options.config), 20, device, _half(device), graphs=True)
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     with without_graphs(tracker):
         for _ in range(3):
@@ -279,7 +279,7 @@ def convolutions(options: argparse.Namespace, device: torch.device) -> dict:
     if device.type != "cuda":
         return {}
     height, width = map(int, options.size.split("x"))
-    tracker = tracker_that_sees(load_config(options.config).model, 20, device, _half(device), graphs=True)
+    tracker = tracker_that_sees(load_config(options.config), 20, device, _half(device), graphs=True)
     return {"times a frame, us by way, what": compared(tracker, height, width)}
 
 

@@ -24,12 +24,11 @@ from mapt_ros.evaluation.costs import (
 )
 from mapt_ros.evaluation.mask_rcnn import MaskRCNNReference
 from mapt_ros.model.clock import STAGES
-from mapt_ros.model.config import ModelConfig
 from mapt_ros.model.fixed import FixedDetections, find
 from mapt_ros.model.inference import fold_batch_norm
 from mapt_ros.model.instance import Detections
 from mapt_ros.model.mapt import MAPT
-from mapt_ros.tracking.config import TrackerConfig, load_config
+from mapt_ros.tracking.config import MaptConfig, load_config
 from mapt_ros.tracking.tracker import PRECISIONS, PanopticTracker, pick_device
 
 __all__ = ["bench", "count_macs", "device_name", "milliseconds", "table", "tracker_that_sees"]
@@ -102,10 +101,10 @@ def bench(
     """
     target = pick_device(device)
     height, width = _parse_size(size)
-    model_config = load_config(config).model
+    whole = load_config(config)
     rng = np.random.default_rng(0)
     images = [rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(cameras)]
-    tracker = tracker_that_sees(model_config, instances, target, precision, graphs)
+    tracker = tracker_that_sees(whole, instances, target, precision, graphs)
     states = [tracker.new_state() for _ in images]
     parameters = Counter()
     for name, weight in tracker.model.named_parameters():
@@ -118,7 +117,7 @@ def bench(
     if mask_rcnn:
         inner = tuple(tracker.model.prepare([torch.from_numpy(images[0])]).sizes[0])
         seen = [rng.integers(0, 256, (*inner, 3), dtype=np.uint8) for _ in images]
-        reference = MaskRCNNReference(model_config, *inner, instances, target)
+        reference = MaskRCNNReference(whole.model, *inner, instances, target)
         runs["mask_rcnn"] = lambda: reference(seen, PRECISIONS[precision])
 
     ours()  # the first frame has no predecessor
@@ -161,7 +160,7 @@ def bench(
     total, total_cpu = medians["ours"]
     theirs, theirs_cpu = medians.get("mask_rcnn", (None, None))
     return {
-        "config": model_config.name,
+        "config": whole.model.name,
         "device": device_name(target),
         "precision": precision,
         "size": f"{height}x{width}",
@@ -209,16 +208,20 @@ def table(result: dict) -> str:
 
 
 def tracker_that_sees(
-    config: ModelConfig,
+    config: MaptConfig,
     instances: int,
     device: torch.device,
     precision: str = "fp32",
     graphs: bool | None = None,
 ) -> PanopticTracker:
-    """A tracker with random weights that finds and tracks as many instances in every image, and works for each."""
+    """A tracker with random weights that finds and tracks as many instances in every image, and works for each.
+
+    All else is done as the config's tracker section says.
+    """
     # No threshold and no suppression: the head fills its quota.
-    head = config.instance.model_copy(update={"detections": instances, "score_floor": 0.0, "nms_threshold": 1.0})
-    model = fold_batch_norm(MAPT(config.model_copy(update={"instance": head})).eval()).to(device)
+    quota = {"detections": instances, "score_floor": 0.0, "nms_threshold": 1.0}
+    head = config.model.instance.model_copy(update=quota)
+    model = fold_batch_norm(MAPT(config.model.model_copy(update={"instance": head})).eval()).to(device)
 
     def side_by_side(_module, inputs: tuple, found: list[Detections]) -> list[Detections]:
         return [
@@ -233,7 +236,7 @@ def tracker_that_sees(
         ]
 
     model.instance.register_forward_hook(side_by_side)
-    settings = TrackerConfig(score_threshold=0.0, max_taken=1.0, confirm_after=1)
+    settings = config.tracker.model_copy(update={"score_threshold": 0.0, "max_taken": 1.0, "confirm_after": 1})
     tracker = PanopticTracker(model, settings, precision=precision, graphs=graphs)
     grids: dict[tuple[int, int], Tensor] = {}  # graphs read them where they lie
 

@@ -13,7 +13,7 @@ from mapt_ros.model.inference import fold_batch_norm
 from mapt_ros.model.mapt import MAPT
 from mapt_ros.model.motion import MotionHead
 from mapt_ros.model.warp import deformed_taps, weighted_taps
-from mapt_ros.tracking.config import load_config
+from mapt_ros.tracking.config import MaptConfig, TrackerConfig, load_config
 
 
 @torch.inference_mode()
@@ -79,10 +79,16 @@ def test_every_stage_is_measured_and_so_is_mask_rcnn():
 
 
 def test_the_measured_tracker_tracks_as_many_as_it_was_asked_to(tiny_config):
-    tracker = tracker_that_sees(tiny_config, 5, torch.device("cpu"))
+    tracker = tracker_that_sees(MaptConfig(model=tiny_config), 5, torch.device("cpu"))
     image = torch.randint(0, 256, (96, 160, 3), dtype=torch.uint8).numpy()
     ids = [{i.track_id for i in tracker(image).instances} for _ in range(3)]
     assert ids == [{1, 2, 3, 4, 5}] * 3
+
+
+def test_the_measured_tracker_works_as_its_config_says(tiny_config):
+    config = MaptConfig(model=tiny_config, tracker=TrackerConfig(semantic_memory=0.2, min_stuff_iou=0.3, max_age=7))
+    chosen = tracker_that_sees(config, 5, torch.device("cpu")).settings
+    assert (chosen.semantic_memory, chosen.min_stuff_iou, chosen.max_age) == (0.2, 0.3, 7)
 
 
 @pytest.mark.parametrize("size", ["375", "0x0", "ax1", "1242*375"])
