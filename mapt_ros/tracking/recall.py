@@ -25,15 +25,16 @@ def recalled(logits: Tensor, carried: Tensor | None, share: float | Tensor, fact
         factor: h' over h.
 
     Returns:
-        BxKxh'xw' logits, and the BxKxhxw probabilities to remember, in single precision.
+        BxKxh'xw' logits, and the BxKxhxw probabilities to remember, in single precision; what is not a number is not
+        remembered.
     """
     shares = class_shares(logits, factor)
     if carried is None:
-        return logits, shares
+        return logits, shares.nan_to_num()
     own = F.avg_pool2d(shares, 3, stride=1, padding=1, count_include_pad=False)
     mixed = own + share * (carried.float() - own * carried.float().sum(dim=1, keepdim=True))
     ratio = (mixed.clamp(min=0) + _LEAST) / (own + _LEAST)
     said = ratio.log()
     if factor > 1:
         said = F.interpolate(said, scale_factor=factor, mode="bilinear", align_corners=False)
-    return logits.float() + said, F.normalize(shares * ratio, p=1, dim=1)
+    return logits.float() + said, F.normalize(shares * ratio, p=1, dim=1).nan_to_num()

@@ -56,6 +56,17 @@ def test_in_the_midst_of_a_class_probabilities_are_mixed():
     torch.testing.assert_close(kept.sum(dim=1), torch.ones(1, 4, 6))
 
 
+def test_what_is_no_number_is_forgotten():
+    logits = one_sided()
+    logits[:, :, 0, 0] = torch.nan
+    _, kept = recalled(logits, None, 0.25, 2)
+    _, kept_then = recalled(logits, kept, 0.25, 2)
+    for memory in (kept, kept_then):
+        assert torch.isfinite(memory).all() and memory[0, :, 0, 0].sum() == 0
+    mixed, _ = recalled(one_sided(), kept_then, 0.25, 2)
+    assert torch.isfinite(mixed).all()
+
+
 def test_what_was_carried_blurred_does_not_blur_a_thin_thing():
     logits = torch.zeros(1, 2, 9, 9)
     logits[:, 0], logits[:, 0, :, 4], logits[:, 1, :, 4] = 2, 0, 2  # a pole, one cell wide
