@@ -190,14 +190,8 @@ def track_variants(
                 seen.semantic_logits[0], seen.semantic[0], detections[p.variant.every, use], None, seen.sizes[0]
             )
             prediction = replace(prediction, propagated_masks=_carried(p, link.motion, model))
-            # Those that remember the same frames remember the same.
-            rhythm = p.variant.every if p.settings.semantic_memory else None
-            fused_by = (rhythm, *(getattr(p.settings, name) for name in FUSION_SETTINGS))
+            fused_by = tuple(getattr(p.settings, name) for name in FUSION_SETTINGS)
             if fused_by not in fusions:
-                remembered = p.state.previous and p.state.previous.classes
-                if remembered is not None and link.motion is not None:
-                    remembered = model.motion.propagate_masks(link.motion, remembered)
-                    prediction = replace(prediction, propagated_classes=remembered)
                 fusions[fused_by] = tracker.fuse(prediction, truth.shape, p.settings)
             frame, p.state = tracker.track(
                 prediction, truth.shape, p.state, round(i * 1e9 / rate_hz), p.settings, fusions[fused_by]

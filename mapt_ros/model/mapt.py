@@ -12,7 +12,7 @@ from mapt_ros.model.clock import Clock, untimed
 from mapt_ros.model.config import ModelConfig
 from mapt_ros.model.constants import constant
 from mapt_ros.model.instance import Detections, InstanceHead
-from mapt_ros.model.motion import MotionField, MotionHead
+from mapt_ros.model.motion import MotionHead
 from mapt_ros.model.semantic import SemanticContext, SemanticHead
 
 _MEAN = (123.675, 116.28, 103.53)  # ImageNet's, on the 0-255 scale
@@ -39,12 +39,10 @@ class FrameState:
     Attributes:
         semantic: S_{t-1}, Cxhxw, at the motion head's stride.
         masks: M_{t-1}, Nxhxw in [0, 1], one a track, at the same stride.
-        classes: Kxhxw class probabilities at the same stride; None if nobody wants them carried.
     """
 
     semantic: Tensor
     masks: Tensor
-    classes: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,6 @@ class Prediction:
         detections: with embeddings.
         propagated_masks: M_{t-1 -> t}, Nxhxw in [0, 1]; None without a predecessor.
         size: height and width of the image inside the padded input.
-        propagated_classes: the predecessor's class probabilities, carried like the masks: Kxhxw; None if it had none.
     """
 
     semantic_logits: Tensor
@@ -84,7 +81,6 @@ class Prediction:
     detections: Detections
     propagated_masks: Tensor | None
     size: tuple[int, int]
-    propagated_classes: Tensor | None = None
 
 
 class MAPT(nn.Module):
@@ -167,12 +163,12 @@ class MAPT(nn.Module):
         """
         seen = self.perceive(batch, least_score)
         with self.clock("motion"):
-            propagated, propagated_features = self._propagate(seen.semantic, previous)
+            propagated_masks, propagated_features = self._propagate(seen.semantic, previous)
         having = [state is not None for state in previous]
         detections = self.embed(seen, propagated_features, having, use_propagated)
         return [
-            Prediction(seen.semantic_logits[i], seen.semantic[i], detections[i], masks, size, classes)
-            for i, ((masks, classes), size) in enumerate(zip(propagated, batch.sizes))
+            Prediction(seen.semantic_logits[i], seen.semantic[i], detections[i], masks, size)
+            for i, (masks, size) in enumerate(zip(propagated_masks, batch.sizes))
         ]
 
     def perceive(self, batch: ImageBatch, least_score: float = 0.0) -> Perception:
@@ -209,30 +205,21 @@ class MAPT(nn.Module):
 
     def _propagate(
         self, current: Tensor, previous: list[FrameState | None]
-    ) -> tuple[list[tuple[Tensor | None, Tensor | None]], Tensor | None]:
-        """Masks and classes an image (None without predecessor) and BxFxhxw features (zeros there; None if no image has
-        one)."""
+    ) -> tuple[list[Tensor | None], Tensor | None]:
+        """Masks an image (None without predecessor) and BxFxhxw features (zeros there; None if no image has one)."""
         having = [i for i, state in enumerate(previous) if state is not None]
         if not having:
-            return [(None, None)] * len(previous), None
+            return [None] * len(previous), None
         # Stacked with the channels last, as they lie in memory.
         before = torch.stack([previous[i].semantic.permute(1, 2, 0) for i in having]).permute(0, 3, 1, 2)
         field = self.motion.field(before, current if len(having) == len(previous) else current[having])
         moved = self.motion.propagate_features(field, before)
         features = moved.new_zeros(len(previous), *moved.shape[1:])
         features[having] = moved
-        carried: list[tuple[Tensor | None, Tensor | None]] = [(None, None)] * len(previous)
+        masks: list[Tensor | None] = [None] * len(previous)
         for k, i in enumerate(having):
-            carried[i] = carry(self.motion, field.of(k), previous[i])
-        return carried, features
-
-
-def carry(motion: MotionHead, field: MotionField, previous: FrameState) -> tuple[Tensor, Tensor | None]:
-    """The masks of a frame's tracks and, if it kept them, its class probabilities where the field carries them."""
-    if previous.classes is None:
-        return motion.propagate_masks(field, previous.masks), None
-    both = torch.cat([previous.masks, previous.classes])  # together for the price of one
-    return motion.propagate_masks(field, both).split([len(previous.masks), len(previous.classes)])
+            masks[i] = self.motion.propagate_masks(field.of(k), previous[i].masks)
+        return masks, features
 
 
 def normalise(images: Tensor) -> Tensor:

@@ -22,7 +22,6 @@ from mapt_ros.tracking.frame import PanopticFrame
 from mapt_ros.tracking.identities import Identified, identify
 from mapt_ros.tracking.memory import Observation
 from mapt_ros.tracking.panoptic import fuse, upsampled, without_doubtful
-from mapt_ros.tracking.recall import recalled
 from mapt_ros.tracking.scene import canvas, cell_shares, label_maps, measured, owners, regions
 from mapt_ros.tracking.state import TrackerState
 from mapt_ros.tracking.transfers import download, put, upload
@@ -38,8 +37,6 @@ class Scene:
         masks: BxDxhxw, M_t of every place for a detection.
         measures: BxDx7, as ``measured``.
         settled: B bool, whether the owners are right.
-        logits: BxKxh'xw', with the say of what is remembered.
-        classes: BxKxhxw class probabilities to remember; None = none.
     """
 
     owner: Tensor
@@ -47,8 +44,6 @@ class Scene:
     masks: Tensor
     measures: Tensor
     settled: Tensor
-    logits: Tensor
-    classes: Tensor | None
 
 
 class _Desk:
@@ -56,36 +51,23 @@ class _Desk:
 
     Args:
         keep: whether the sight's memory comes again, so that graphs can work on it.
-        recalls: whether class probabilities are remembered.
 
     Attributes:
         maps: BxHxW int32 on the host, the label maps; the next frame overwrites them.
     """
 
-    def __init__(self, model: MAPT, sight: Sight, size: tuple[int, int], keep: bool, recalls: bool):
+    def __init__(self, model: MAPT, sight: Sight, size: tuple[int, int], keep: bool):
         device, (batch, count) = sight.told.device, sight.told.shape[:2]
         self._model, self._keep = model, keep
         self._settings: TrackerConfig | None = None
         self._rules = torch.zeros(len(FUSION_SETTINGS), device=device)
         self._labels = torch.zeros(batch, count, dtype=torch.int32, device=device)
-        kinds, cells = sight.semantic_logits.shape[1], sight.semantic.shape[-2:]
-        self._carried = torch.zeros(batch, kinds, *cells, device=device) if recalls else None
-        self._see = Captured(model, partial(_fused, model, sight, size, self._rules, self._carried), keep)
+        self._see = Captured(model, partial(_fused, model, sight, size, self._rules), keep)
         self._draw: Captured[Tensor] | None = None
         self.maps = torch.empty(batch, *size, dtype=torch.int32, pin_memory=device.type == "cuda")
 
-    def see(self, settings: TrackerConfig, carried: Tensor | None) -> Scene:
-        """Fuses what the network said.
-
-        Args:
-            carried: BxKxhxw class probabilities of the last frame, where motion carries them; None if nothing is
-                remembered.
-        """
-        if self._carried is not None:
-            if carried is None:
-                self._carried.zero_()
-            else:
-                self._carried.copy_(carried)
+    def see(self, settings: TrackerConfig) -> Scene:
+        """Fuses what the network said."""
         if settings is not self._settings:
             put(np.array([getattr(settings, name) for name in FUSION_SETTINGS], dtype=np.float32), self._rules)
             self._settings = settings
@@ -122,20 +104,16 @@ def step(
     """
     clock, size, device = model.clock, images[0].shape[:2], model.device
     sight = graphs(images, [state.previous for state in states], settings.use_propagated_features)
-    recalls = settings.semantic_memory > 0
-    desk = sight.notes.get(("desk", recalls))
+    desk = sight.notes.get("desk")
     if desk is None:
-        desk = _Desk(model, sight, size, graphs.capturing, recalls)
+        desk = _Desk(model, sight, size, graphs.capturing)
         if graphs.capturing:
-            sight.notes["desk", recalls] = desk
-    with clock("motion"):
-        carried = _carried_classes(model, sight, states) if recalls else None
-    scene = desk.see(settings, carried)
+            sight.notes["desk"] = desk
+    scene = desk.see(settings)
     # While the device works, what needs no answer of it is lined up behind.
     with clock("motion"):
         moved = _moved(model, sight, states)
         kept = sight.semantic.clone()
-        remembered = [None] * len(states) if scene.classes is None else scene.classes.clone()
     with clock("association"):
         alike = _alike(sight, scene, moved, states)
     with clock("copy out"):
@@ -178,32 +156,27 @@ def step(
                 sequence=state.sequence + 1,
                 tracks=outcome.update.tracks,
                 next_id=outcome.update.next_id,
-                previous=FrameState(semantic, mask, classes),
+                previous=FrameState(semantic, mask),
                 size=size,
             ),
         )
-        for labels, outcome, stamp_ns, state, semantic, mask, classes in zip(
-            maps, outcomes, stamps_ns, states, kept, masks, remembered
-        )
+        for labels, outcome, stamp_ns, state, semantic, mask in zip(maps, outcomes, stamps_ns, states, kept, masks)
     ]
 
 
-def _fused(model: MAPT, sight: Sight, size: tuple[int, int], rules: Tensor, carried: Tensor | None) -> Scene:
-    """The fusion of a batch and what is measured of it; ``rules`` and ``carried`` as the desk has them."""
+def _fused(model: MAPT, sight: Sight, size: tuple[int, int], rules: Tensor) -> Scene:
+    """The fusion of a batch and what is measured of it; ``rules`` as the desk has them."""
     with model.clock("fusion"):
         found, classes = sight.detections, model.config.classes
         stride = model.semantic.logit_stride
-        logits, remembered = sight.semantic_logits, None
-        if carried is not None:
-            logits, remembered = recalled(logits, carried, rules[4], model.motion.stride // stride)
-        sure = without_doubtful(logits, classes, rules[3], sight.size, stride)
-        seen = canvas(sure, classes, size, sight.size, stride)
+        logits = without_doubtful(sight.semantic_logits, classes, rules[3], sight.size, stride)
+        seen = canvas(logits, classes, size, sight.size, stride)
         factors = tuple(float(np.float32(side / inner)) for side, inner in zip(size[::-1], sight.size[::-1])) * 2
         boxes = found.boxes * constant(factors, torch.float32, rules.device)
         usable = (found.scores >= rules[0]) & (found.scores >= 0)
         owner, settled = owners(seen, boxes, found.labels, found.mask_logits, usable, rules[1])
         nothing = owner.new_zeros(0)
-        scene = Scene(owner, seen.winner, nothing, nothing, settled, logits, remembered)
+        scene = Scene(owner, seen.winner, nothing, nothing, settled)
         return replace(scene, **_measures(model, sight, owner))
 
 
@@ -231,7 +204,7 @@ def _one_by_one(
         detections = sight.detections_of(image, told[image], settings.score_threshold)
         corners = told[image, : len(detections), :4] * factors
         placed = replace(detections, boxes=upload(corners, scene.owner.device))
-        stride, logits = model.semantic.logit_stride, scene.logits[image : image + 1]
+        stride, logits = model.semantic.logit_stride, sight.semantic_logits[image : image + 1]
         logits = without_doubtful(logits, model.config.classes, settings.min_stuff_iou, sight.size, stride)
         logits = upsampled(logits[0], size, sight.size, stride)
         fusion = fuse(logits, placed, model.config.classes, settings)
@@ -250,17 +223,6 @@ def _moved(model: MAPT, sight: Sight, states: Sequence[TrackerState]) -> Tensor:
     if not any(len(masks) for masks in before):
         return sight.told.new_zeros(len(states), 0, *cells)
     return model.motion.carried(sight.taps, before[0][None] if len(before) == 1 else pad_sequence(before, True))
-
-
-def _carried_classes(model: MAPT, sight: Sight, states: Sequence[TrackerState]) -> Tensor | None:
-    """What the cameras' last frames said of the classes, where motion carries it: BxKxhxw; None if none said anything."""
-    before = [None if state.previous is None else state.previous.classes for state in states]
-    some = next((classes for classes in before if classes is not None), None)
-    if some is None:
-        return None
-    return model.motion.carried(
-        sight.taps, torch.stack([torch.zeros_like(some) if classes is None else classes for classes in before])
-    )
 
 
 def _alike(sight: Sight, scene: Scene, moved: Tensor, states: Sequence[TrackerState]) -> tuple[Tensor, Tensor]:

@@ -10,8 +10,7 @@ from mapt_ros.resources import read_settings
 
 AssociationMode = Literal["combined", "motion", "appearance", "appearance-first", "simultaneous"]
 
-FUSION_SETTINGS = ("score_threshold", "max_taken", "min_stuff_area", "min_stuff_iou", "semantic_memory")
-"""What panoptic fusion hangs on."""
+FUSION_SETTINGS = ("score_threshold", "max_taken", "min_stuff_area", "min_stuff_iou")  # what panoptic fusion hangs on
 
 
 class TrackerConfig(BaseModel):
@@ -27,9 +26,6 @@ class TrackerConfig(BaseModel):
     min_stuff_area: int = Field(256, ge=0, description="Smaller stuff segments become unlabelled, in pixels.")
     min_stuff_iou: float = Field(
         0.0, ge=0, lt=1, description="Stuff classes of which the network expects a smaller IoU in a frame are left out."
-    )
-    semantic_memory: float = Field(
-        0.0, ge=0, lt=1, description="Share of the last frame's class probabilities, carried by motion, in a frame's."
     )
     association: AssociationMode = Field("combined", description="Which cues decide, and in which order.")
     motion_threshold: float = Field(0.3, ge=0, le=1, description="Least overlap with a propagated mask.")

@@ -25,13 +25,11 @@ class Fusion:
         owner: HxW int16 on the network's device: position in ``kept`` of the instance, -1 for stuff and unlabelled.
         stuff: HxW uint8 class id of the stuff under every pixel, 255 where there is none.
         kept: indices of the detections that own at least one pixel, best first.
-        classes: Kxhxw class probabilities to remember, at the motion head's stride; None = none.
     """
 
     owner: Tensor
     stuff: Tensor
     kept: list[int]
-    classes: Tensor | None = None
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from mapt_ros.tracking.frame import PanopticFrame
 from mapt_ros.tracking.identities import identify
 from mapt_ros.tracking.memory import Observation
 from mapt_ros.tracking.panoptic import Fusion, fuse, paint, regions, upsampled, without_doubtful
-from mapt_ros.tracking.recall import recalled
 from mapt_ros.tracking.state import TrackerState
 
 _MAX_ASPECT = 32
@@ -234,28 +233,18 @@ class PanopticTracker:
             sequence=state.sequence + 1,
             tracks=outcome.tracks,
             next_id=outcome.next_id,
-            previous=FrameState(
-                prediction.semantic, torch.stack(kept_masks) if kept_masks else masks[:0], fusion.classes
-            ),
+            previous=FrameState(prediction.semantic, torch.stack(kept_masks) if kept_masks else masks[:0]),
             size=size,
         )
         return frame, after
 
     def fuse(self, prediction: Prediction, size: tuple[int, int], settings: TrackerConfig) -> Fusion:
-        """The panoptic fusion at the size of the image; embeddings and propagated masks have no part in it.
-
-        What is remembered of the classes is: it changes the logits first.
-        """
-        stride, logits, classes = self.model.semantic.logit_stride, prediction.semantic_logits[None], None
-        if share := settings.semantic_memory:
-            carried = prediction.propagated_classes
-            carried = None if carried is None else carried[None]
-            logits, classes = recalled(logits, carried, share, self.model.motion.stride // stride)
-            classes = classes[0]
+        """The panoptic fusion at the size of the image; embeddings and propagated masks have no part in it."""
+        stride, logits = self.model.semantic.logit_stride, prediction.semantic_logits
         if settings.min_stuff_iou:
-            logits = without_doubtful(logits, self.classes, settings.min_stuff_iou, prediction.size, stride)
-        prediction = replace(prediction, semantic_logits=logits[0])
-        return replace(fuse(*to_image(prediction, size, stride), self.classes, settings), classes=classes)
+            logits = without_doubtful(logits[None], self.classes, settings.min_stuff_iou, prediction.size, stride)[0]
+            prediction = replace(prediction, semantic_logits=logits)
+        return fuse(*to_image(prediction, size, stride), self.classes, settings)
 
     def _observe(self, prediction: Prediction, fusion: Fusion, owner: np.ndarray) -> list[Observation]:
         things = self.classes.things

@@ -13,7 +13,7 @@ from mapt_ros.model.instance import InstanceTargets, masks_in_boxes
 from mapt_ros.model.mapt import MAPT, normalise, pad
 from mapt_ros.model.sampling import seed_choices
 from mapt_ros.training.interval import motion_reach
-from mapt_ros.training.tracks import joint_stuff, joint_tracks
+from mapt_ros.training.tracks import joint_tracks
 
 _ID_RANGE = 1 << 32  # keeps track ids of different pairs of a batch apart
 _LIFT = 0.02  # of probabilities before their logarithm in the motion loss
@@ -75,9 +75,6 @@ class LossWeights(BaseModel):
     )
     semantic: float = Field(1.0, ge=0)
     motion: float = Field(1.0, ge=0)
-    stuff_motion: float = Field(
-        0.0, ge=0, description="Weight in the motion loss of stuff, whose classes are carried as tracks are."
-    )
     displacement: float = Field(0.2, ge=0, description="Share of the motion loss that looks at the offsets themselves.")
     appearance: float = Field(0.5, ge=0)
     temperature: float = Field(0.1, gt=0, description="Of the appearance loss.")
@@ -357,23 +354,12 @@ def mapt_losses(
     )
     ids = [t.track_ids + (i % pairs) * _ID_RANGE for i, t in enumerate(things)]
     count = sum(len(t.boxes) for t in batch.previous_things)
-    kinds, size, stride = model.config.classes, shared.padded_size, model.motion.stride
-    stuff = (
-        joint_stuff(batch.previous_classes, batch.current_classes, kinds, size, stride)
-        if weights.stuff_motion
-        else None
+    (of_tracks,) = shares([len(displacements)])  # those in both frames, which the appearance loss looks for too
+    motion = motion_loss(propagated[tracks.valid], tracks.masks[tracks.valid]) + weights.displacement * (
+        displacements.mean() if len(displacements) else displacements.sum()
     )
-    # Those in both frames, which the appearance loss looks for too.
-    of_tracks, of_stuff = shares([len(displacements), int(stuff.valid.sum()) if stuff else 0])
-    motion = of_tracks * (
-        motion_loss(propagated[tracks.valid], tracks.masks[tracks.valid])
-        + weights.displacement * (displacements.mean() if len(displacements) else displacements.sum())
-    )
-    if stuff:
-        carried = model.motion.propagate_masks(field, stuff.previous_masks)
-        motion = motion + weights.stuff_motion * of_stuff * motion_loss(carried[stuff.valid], stuff.masks[stuff.valid])
     return losses | {
-        "motion": weights.motion * motion,
+        "motion": weights.motion * of_tracks * motion,
         "appearance": weights.appearance
         * of_tracks
         * appearance_loss(

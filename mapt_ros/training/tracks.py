@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mapt_ros.data.labels import ClassSet
 from mapt_ros.model.instance import InstanceTargets
 from mapt_ros.model.matching import padded_places
 
@@ -58,38 +57,6 @@ def joint_tracks(
 
     (old_masks, old_boxes), (new_masks, new_boxes) = gathered(previous, old), gathered(current, new)
     return JointTracks(old_masks, new_masks, old_boxes, new_boxes, valid)
-
-
-@dataclass(frozen=True)
-class JointStuff:
-    """The stuff of B pairs of frames, one mask for each of the K stuff classes.
-
-    Attributes:
-        previous_masks, masks: BxKxhxw in [0, 1], at the motion head's stride.
-        valid: BxK bool, where a class stands in both frames.
-    """
-
-    previous_masks: Tensor
-    masks: Tensor
-    valid: Tensor
-
-
-def joint_stuff(previous: Tensor, current: Tensor, classes: ClassSet, size: tuple[int, int], stride: int) -> JointStuff:
-    """What the motion loss needs of the stuff of each pair.
-
-    Args:
-        previous, current: BxHxW int64 class indices, 255 = ignore.
-        size: height and width of the padded input.
-        stride: of the motion head.
-    """
-    kinds = torch.tensor([i for i, info in enumerate(classes.classes) if not info.is_thing], device=current.device)
-    old, new = (
-        strided_masks((frames[:, None] == kinds[:, None, None]).flatten(0, 1), size, stride).unflatten(
-            0, (-1, len(kinds))
-        )
-        for frames in (previous, current)
-    )
-    return JointStuff(old, new, (old.amax(dim=(2, 3)) > 0) & (new.amax(dim=(2, 3)) > 0))
 
 
 def shared_tracks(old: Tensor, new: Tensor) -> tuple[Tensor, Tensor]:

@@ -86,9 +86,9 @@ def test_the_measured_tracker_tracks_as_many_as_it_was_asked_to(tiny_config):
 
 
 def test_the_measured_tracker_works_as_its_config_says(tiny_config):
-    config = MaptConfig(model=tiny_config, tracker=TrackerConfig(semantic_memory=0.2, min_stuff_iou=0.3, max_age=7))
+    config = MaptConfig(model=tiny_config, tracker=TrackerConfig(min_stuff_iou=0.3, max_age=7))
     chosen = tracker_that_sees(config, 5, torch.device("cpu")).settings
-    assert (chosen.semantic_memory, chosen.min_stuff_iou, chosen.max_age) == (0.2, 0.3, 7)
+    assert (chosen.min_stuff_iou, chosen.max_age, chosen.score_threshold) == (0.3, 7, 0.0)
 
 
 @pytest.mark.parametrize("size", ["375", "0x0", "ax1", "1242*375"])

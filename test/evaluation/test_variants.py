@@ -32,9 +32,7 @@ def tracker(tiny_weights) -> PanopticTracker:
     return PanopticTracker.load(tiny_weights, device="cpu", confirm_after=1, motion_threshold=0.05)
 
 
-@pytest.mark.parametrize("memory", [0.0, 0.6])
-def test_the_combined_variant_is_the_tracker_itself(tracker, drive, tiny_drive, memory):
-    tracker.settings = tracker.settings.model_copy(update={"semantic_memory": memory})
+def test_the_combined_variant_is_the_tracker_itself(tracker, drive, tiny_drive):
     comparison = compare(tracker, drive)
     assert list(comparison.evaluators) == [variant.name for variant in STANDARD]
     expected = Evaluator(KITTI_STEP)

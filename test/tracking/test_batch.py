@@ -35,13 +35,7 @@ def assert_alike(plain, fast, exact: bool = True):
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
     "settings",
-    [
-        {},
-        {"use_propagated_features": False},
-        {"max_taken": 0.1, "publish_lost": True},
-        {"min_stuff_iou": 0.07},
-        {"semantic_memory": 0.6},
-    ],
+    [{}, {"use_propagated_features": False}, {"max_taken": 0.1, "publish_lost": True}, {"min_stuff_iou": 0.07}],
 )
 def test_frames_are_those_of_the_plain_tracker(tiny_weights, tiny_drive, device, settings):
     plain, fast = both(tiny_weights, device, **settings)
@@ -53,9 +47,8 @@ def test_frames_are_those_of_the_plain_tracker(tiny_weights, tiny_drive, device,
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("memory", [0.0, 0.6])
-def test_cameras_in_one_batch_are_those_of_the_plain_tracker(tiny_weights, tiny_drive, device, memory):
-    plain, fast = both(tiny_weights, device, semantic_memory=memory)
+def test_cameras_in_one_batch_are_those_of_the_plain_tracker(tiny_weights, tiny_drive, device):
+    plain, fast = both(tiny_weights, device)
     images = [image for image, _ in tiny_drive]
     states = [[tracker.new_state() for _ in range(2)] for tracker in (plain, fast)]
     for index in range(3):
@@ -70,14 +63,14 @@ def test_cameras_in_one_batch_are_those_of_the_plain_tracker(tiny_weights, tiny_
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_what_a_camera_remembers_is_not_overwritten_by_the_next_frame(tiny_weights, tiny_drive, device):
-    _, fast = both(tiny_weights, device, semantic_memory=0.6)
+    _, fast = both(tiny_weights, device)
     images = [image for image, _ in tiny_drive]
     fast(images[0])
     old = copy.copy(fast.state)
-    kept = {name: getattr(old.previous, name).clone() for name in ("semantic", "masks", "classes")}
+    semantic, masks = old.previous.semantic.clone(), old.previous.masks.clone()
     labels = fast(images[1]).labels.copy()
     fast(images[2])
-    assert all(torch.equal(getattr(old.previous, name), value) for name, value in kept.items())
+    assert torch.equal(old.previous.semantic, semantic) and torch.equal(old.previous.masks, masks)
     again = fast.step([images[1]], [old], [None])[0]
     np.testing.assert_array_equal(again.labels, labels)
 
@@ -99,21 +92,11 @@ def test_a_frame_whose_suppression_does_not_settle_is_done_the_plain_way(tiny_we
         assert_alike(plain(image, 0), fast(image, 0))
 
 
-@pytest.mark.parametrize("memory", [0.0, 0.6])
-def test_boxes_too_large_to_be_taken_at_once_are_taken_one_by_one(tiny_weights, tiny_drive, monkeypatch, memory):
-    plain, fast = both(tiny_weights, "cpu", semantic_memory=memory)
+def test_boxes_too_large_to_be_taken_at_once_are_taken_one_by_one(tiny_weights, tiny_drive, monkeypatch):
+    plain, fast = both(tiny_weights, "cpu")
     monkeypatch.setattr(scene, "ROOM", 0.001)
     for image, _ in tiny_drive:
         assert_alike(plain(image, 0), fast(image, 0))
-
-
-def test_memory_may_be_switched_on_and_off_between_frames(tiny_weights, tiny_drive):
-    plain, fast = both(tiny_weights, "cpu")
-    for (image, _), memory in zip(tiny_drive, (0.0, 0.6, 0.3, 0.0)):
-        for tracker in (plain, fast):
-            tracker.settings = tracker.settings.model_copy(update={"semantic_memory": memory})
-        assert_alike(plain(image), fast(image))
-        assert (plain.state.previous.classes is None) is (memory == 0) is (fast.state.previous.classes is None)
 
 
 def test_no_detection_at_all(tiny_weights, tiny_drive):

@@ -17,7 +17,7 @@ from mapt_ros.training.losses import (
     overlap_loss,
     semantic_loss,
 )
-from mapt_ros.training.tracks import joint_stuff, joint_tracks, strided_masks
+from mapt_ros.training.tracks import joint_tracks, strided_masks
 
 
 @pytest.fixture
@@ -182,31 +182,6 @@ def test_the_losses_of_things_teach_the_semantic_context(tiny_config, pair):
         network.zero_grad()
         mapt_losses(network, batch_of(pair), LossWeights(), [1, 2])[name].backward()
         assert all(layer.weight.grad.abs().sum() > 0 for layer in network.context.project.values()), name
-
-
-def test_stuff_in_both_frames_teaches_the_motion_head(tiny_network, pair):
-    frames = [empty(frame) for frame in pair]
-    tiny_network.train()
-    for weight, taught in ((0.0, False), (1.0, True)):
-        tiny_network.zero_grad()
-        losses = mapt_losses(tiny_network, batch_of(frames), LossWeights(stuff_motion=weight), [1, 2])
-        losses["motion"].backward()
-        kernels = tiny_network.motion.mask_kernels.grad
-        assert (kernels is not None and bool(kernels.any())) is taught
-
-
-def test_stuff_is_carried_class_by_class():
-    before = torch.full((1, 6, 8), 255)
-    before[0, :4] = 0  # road
-    now = before.clone()
-    before[0, :, :2], now[0, :, 2:4] = 10, 11  # sky leaves, a person comes
-    stuff = joint_stuff(before, now, KITTI_STEP, (8, 8), 4)
-    kinds = [info.name for info in KITTI_STEP.classes if not info.is_thing]
-    assert stuff.masks.shape == stuff.previous_masks.shape == (1, len(kinds), 2, 2)
-    assert [kinds[i] for i in torch.nonzero(stuff.valid[0]).flatten().tolist()] == ["road"]
-    torch.testing.assert_close(stuff.previous_masks[0, 0], torch.tensor([[0.5, 1.0], [0.0, 0.0]]))
-    torch.testing.assert_close(stuff.masks[0, 0], torch.tensor([[0.5, 1.0], [0.0, 0.0]]))
-    assert stuff.previous_masks[0, kinds.index("sky")].sum() == 0.75
 
 
 def test_the_instance_loss_can_look_at_every_other_frame(tiny_network, pair):
