@@ -28,5 +28,7 @@ def tracker_settings(texts: list[str]) -> dict:
         try:
             found[name] = json.loads(value)
         except json.JSONDecodeError:
-            raise InputError(f"--set {text}: expected NAME=VALUE with a number, as in score_threshold=0.4") from None
+            raise InputError(
+                f"--set {text}: expected NAME=VALUE, the value as JSON, as in score_threshold=0.4"
+            ) from None
     return found

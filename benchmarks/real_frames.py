@@ -19,6 +19,7 @@ from torchvision.ops import box_iou
 
 from benchmarks.command import start, tracker_settings
 from mapt_ros.data.labels import KITTI_STEP
+from mapt_ros.errors import InputError, first_line
 from mapt_ros.replay.kitti import find_sequences
 from mapt_ros.replay.sources import read_image
 from mapt_ros.tracking.frame import PanopticFrame
@@ -39,7 +40,10 @@ def main() -> None:
     parser.add_argument("--overlays", type=Path, help="a sheet of eight of the tracked frames")
     options = parser.parse_args()
     settings = tracker_settings(options.set)
-    cars = json.loads(options.cars.read_text())
+    try:
+        cars = json.loads(options.cars.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{options.cars}: cannot be read as JSON: {first_line(error)}") from None
     (sequence,) = find_sequences(options.folder)
     tracker = PanopticTracker.load(options.weights, **settings)
     ids: dict[str, list[int]] = {name: [] for name in cars["cars"]}

@@ -11,6 +11,7 @@ import pytest
     [
         (["exactness", "--data", "{empty}"], "{empty}"),
         (["real_frames", "{empty}"], "{empty}"),
+        (["real_frames", "{empty}", "--cars", "{empty}/none.json"], "none.json: cannot be read"),
         (["weights", "--weights", "{empty}/none.safetensors"], "none.safetensors"),
         (["weights", "--set", "score_threshold=high"], "score_threshold=high"),
     ],
@@ -22,4 +23,5 @@ def test_bad_input_is_one_line(arguments, said, tmp_path):
     )
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
-    assert said.format(empty=tmp_path) in done.stderr.splitlines()[-1]
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("benchmark: ") and said.format(empty=tmp_path) in last
