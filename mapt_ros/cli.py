@@ -277,6 +277,10 @@ def synth(
         str, typer.Option(help="mixed, rapid-motion, occlusion, lookalikes, crowd or cyclists.")
     ] = "mixed",
     size: Annotated[str, typer.Option(help="Image size, HEIGHTxWIDTH.")] = "192x640",
+    drive: Annotated[
+        int | None,
+        typer.Option(help="Frames of the drives that the sequences are stretches of; their own length unless said."),
+    ] = None,
     split: Annotated[str, typer.Option(help="train or val.")] = "train",
     as_json: Json = False,
 ) -> None:
@@ -292,6 +296,7 @@ def synth(
         scenario=scenario,
         height=height,
         width=width,
+        drive=drive,
         split=split,
         processes=os.cpu_count() or 1,
     )

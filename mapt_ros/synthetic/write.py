@@ -27,7 +27,10 @@ _PNG_EFFORT = [cv2.IMWRITE_PNG_COMPRESSION, 1]  # noise does not shrink, however
 
 @dataclass(frozen=True)
 class Order:
-    """What one sequence is to be made from; written beside it, so that a later run knows whether it is the same."""
+    """What one sequence is to be made from; written beside it, so that a later run knows whether it is the same.
+
+    ``drive`` is the number of frames of the drive that the sequence is a stretch of; 0: the sequence is a drive of its own.
+    """
 
     scenario: str
     seed: int
@@ -35,12 +38,19 @@ class Order:
     frames: int
     height: int
     width: int
+    drive: int = 0
 
     @property
     def world_seed(self) -> int:
         """The world's seed: sets of different seeds never share a sequence."""
         state = np.random.SeedSequence((self.seed, self.sequence)).generate_state(2, np.uint32)
         return int(state[0]) << 32 | int(state[1])
+
+    @property
+    def first(self) -> int:
+        """Which frame of the drive is the sequence's first: any that leaves room for the others."""
+        random = np.random.default_rng((self.seed, self.sequence))
+        return int(random.integers(self.drive - self.frames + 1)) if self.drive else 0
 
 
 def synthesise(
@@ -52,6 +62,7 @@ def synthesise(
     scenario: str = "mixed",
     height: int = 192,
     width: int = 640,
+    drive: int | None = None,
     split: str = "train",
     processes: int = 1,
     background: bool = False,
@@ -68,6 +79,8 @@ def synthesise(
         frames: of each sequence.
         scenario: one of ``SCENARIOS``.
         height, width: pixels.
+        drive: frames of the drives that the sequences are stretches of, each from anywhere in its own; none: they are
+            drives of their own, and nobody is much farther than the ego vehicle gets in them.
         split: train or val.
         processes: how many work at a time.
         background: whether they yield to everything else on the machine, and no progress is shown.
@@ -81,12 +94,14 @@ def synthesise(
     """
     scenario_settings(scenario)
     _world_module().check_world(seed, frames, height, width)
+    if drive is not None and drive < frames:
+        raise InputError(f"drive: must be at least as long as its stretches of {frames} frames, is {drive}")
     if split not in SPLITS:
         raise InputError(f"split: must be one of {', '.join(SPLITS)}, is {split!r}")
     if not 1 <= sequences <= 10_000:
         raise InputError(f"sequences: must be between 1 and 10000, is {sequences}")
     out = Path(out)
-    orders = [Order(scenario, seed, k, frames, height, width) for k in range(sequences)]
+    orders = [Order(scenario, seed, k, frames, height, width, drive or 0) for k in range(sequences)]
     missing = [order for order in orders if not _is_there(out, split, order)]
     with writing(out):
         for kind in ("images", "panoptic_maps"):
@@ -121,7 +136,9 @@ def write_sequence(out: Path, split: str, order: Order) -> None:
         InputError: they cannot be written; nothing is left behind.
     """
     cv2.setNumThreads(1)
-    world = _world_module().World(order.scenario, order.world_seed, order.frames, order.height, order.width)
+    world = _world_module().World(
+        order.scenario, order.world_seed, order.drive or order.frames, order.height, order.width
+    )
     places = [out / kind / split / f"{order.sequence:04d}" for kind in ("panoptic_maps", "images")]
     hidden = [partial_name(place) for place in places]
     try:
@@ -129,8 +146,8 @@ def write_sequence(out: Path, split: str, order: Order) -> None:
             for folder in hidden:
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
-            for index in range(len(world)):
-                frame = world[index]
+            for index in range(order.frames):
+                frame = world[order.first + index]
                 for folder, rgb in zip(hidden, (labels_to_step_png(frame.labels), frame.image), strict=True):
                     png = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), _PNG_EFFORT)[1]
                     (folder / f"{index:06d}.png").write_bytes(png.tobytes())
@@ -190,7 +207,7 @@ def _is_there(out: Path, split: str, order: Order) -> bool:
         return False
     try:
         facts = json.loads((folder / FACTS).read_text())
-        found = Order(**{key: facts[key] for key in asdict(order)})
+        found = Order(**{key: facts[key] for key in asdict(order) if key in facts})
     except (OSError, ValueError, TypeError, KeyError):
         raise InputError(f"{folder}: is no sequence written here before; choose another folder") from None
     if found != order:

@@ -23,6 +23,9 @@ class SyntheticSource(_Section):
     seed: int = Field(ge=0, description="Of the first sequence; evaluation uses seeds from 100000.")
     sequences: int = Field(ge=1)
     frames: int = Field(ge=2, description="A sequence.")
+    drive: int | None = Field(
+        None, description="Frames of the drives that the sequences are stretches of; none = their own."
+    )
     height: int = Field(192, ge=64)
     width: int = Field(640, ge=64)
 

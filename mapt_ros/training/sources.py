@@ -98,6 +98,7 @@ def write_synthetic(sources: tuple[DataSource, ...], processes: int, background:
                 scenario=wanted.scenario,
                 height=wanted.height,
                 width=wanted.width,
+                drive=wanted.drive,
                 split="train",
                 processes=processes,
                 background=background,
@@ -107,7 +108,8 @@ def write_synthetic(sources: tuple[DataSource, ...], processes: int, background:
 
 def synthetic_folder(wanted: SyntheticSource) -> Path:
     """Where the cache keeps these sequences."""
-    size = f"{wanted.sequences}x{wanted.frames}_{wanted.height}x{wanted.width}"
+    stretch = f"_of{wanted.drive}" if wanted.drive else ""
+    size = f"{wanted.sequences}x{wanted.frames}{stretch}_{wanted.height}x{wanted.width}"
     return cache_dir() / "synthetic" / f"{wanted.scenario}_seed{wanted.seed}_{size}"
 
 
@@ -116,7 +118,8 @@ def described(sources: tuple[DataSource, ...]) -> list[str]:
     texts = []
     for source in sources:
         if (world := source.synthetic) is not None:
-            size = f"{world.sequences} sequences of {world.frames} frames, {world.height}x{world.width}"
+            stretch = f" from drives of {world.drive}" if world.drive else ""
+            size = f"{world.sequences} sequences of {world.frames} frames{stretch}, {world.height}x{world.width}"
             texts.append(f"procedural world, {world.scenario}, seeds from {world.seed}: {size}")
         else:
             texts.append(f"{source.folder.name}{f' ({source.split})' if source.split else ''}")

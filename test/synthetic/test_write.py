@@ -38,6 +38,23 @@ def test_what_is_written_is_the_world(written):
     np.testing.assert_array_equal(step_png_to_labels(labels), world[1].labels)
 
 
+def test_a_stretch_is_the_drives_own_frames(tmp_path):
+    write.synthesise(tmp_path, **SMALL, drive=9, processes=1)
+    order = write.Order("mixed", 5, 1, 2, 32, 96, drive=9)
+    drive = World("mixed", order.world_seed, 9, 32, 96)
+    for index in range(2):
+        image = cv2.imread(str(tmp_path / f"images/train/0001/{index:06d}.png"))[..., ::-1]
+        np.testing.assert_array_equal(image, drive[order.first + index].image)
+    with pytest.raises(InputError, match=r"0000: has drive 9, not 0; choose another folder"):
+        write.synthesise(tmp_path, **SMALL)
+
+
+def test_stretches_begin_anywhere_in_their_drives():
+    firsts = {write.Order("mixed", 5, k, 4, 32, 96, drive=8).first for k in range(60)}
+    assert firsts == {0, 1, 2, 3, 4}
+    assert write.Order("mixed", 5, 1, 4, 32, 96).first == 0
+
+
 def test_two_processes_write_the_same_bytes(written, tmp_path):
     write.synthesise(tmp_path / "two", **SMALL, processes=2)
     assert contents(tmp_path / "two") == contents(written)
@@ -96,7 +113,9 @@ def test_a_size_that_is_none_is_told(size):
         write.parse_size(size)
 
 
-@pytest.mark.parametrize(("key", "value"), [("split", "test"), ("sequences", 0), ("scenario", "x"), ("frames", 0)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("split", "test"), ("sequences", 0), ("scenario", "x"), ("frames", 0), ("drive", 1)]
+)
 def test_wrong_parameters_are_named(tmp_path, key, value):
     with pytest.raises(InputError, match=f"^{key}: "):
         write.synthesise(tmp_path, **{**SMALL, key: value})
