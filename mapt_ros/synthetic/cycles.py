@@ -20,7 +20,7 @@ from mapt_ros.synthetic.figure import (
     dressed,
     figure,
 )
-from mapt_ros.synthetic.mesh import Material, Mesh, Piece, joined, pose
+from mapt_ros.synthetic.mesh import GAP, Material, Mesh, Piece, joined, one_material, pose
 from mapt_ros.synthetic.solids import box, ellipsoid, surface, tube, turned
 from mapt_ros.synthetic.vehicle import (
     BRAKE_LAMP,
@@ -69,6 +69,7 @@ def _spoked_wheel(radius: float, width: float, spokes: int) -> Mesh:
             ]
         )
         parts.append(surface(grid, _STEEL))
+    parts.append(turned(np.array([(reach, 0.0), (0.0, 0.0)]), GAP, 18))
     return joined(parts)
 
 
@@ -93,6 +94,9 @@ def _bicycle_parts(rng: np.random.Generator) -> tuple[Mesh, dict[Wheel, Mesh], t
         ellipsoid((0.14, 0.075, 0.035), seat + (-0.06, 0, 0.14), TRIM),
         _bar(crank + (0, -0.06, 0), crank + (0, 0.06, 0), radius=0.07, material=TRIM, sides=8),
     ]  # fmt: skip
+    parts += [
+        one_material(np.array(ends), np.array([[0, 1, 2]]), GAP) for ends in ((crank, seat, head), (rear, crank, seat))
+    ]
     turns = np.linspace(0.1 * np.pi, 0.95 * np.pi, 7)
     if rng.random() < 0.7:  # mudguards
         for hub in (rear, front):

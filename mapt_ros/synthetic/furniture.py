@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mapt_ros.synthetic.mesh import Material, Mesh, Texture, joined
+from mapt_ros.synthetic.mesh import GAP, Material, Mesh, Texture, joined
 from mapt_ros.synthetic.shapes import boxes, quads, tubes
 
 WALL, FENCE, POLE = 3, 4, 5
@@ -56,7 +56,11 @@ def delineator(places: np.ndarray, yaw: np.ndarray) -> list[Mesh]:
 
 
 def railing(line: np.ndarray, height: float, kind: int, rng: np.random.Generator) -> Mesh:
-    """A fence along Kx3 points: 0 upright pickets, 1 rails on posts, 2 wire mesh on posts, 3 boards, 4 crash barrier."""
+    """A fence along Kx3 points: 0 upright pickets, 1 rails on posts, 2 wire mesh on posts, 3 boards, 4 crash barrier.
+
+    What is seen between pickets, wires or the barrier's bands is labelled as the fence; between a railing's two rails one sees
+    what is behind.
+    """
     along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
 
     def at(s: np.ndarray) -> np.ndarray:
@@ -73,6 +77,11 @@ def railing(line: np.ndarray, height: float, kind: int, rng: np.random.Generator
             (at(np.linspace(0, along[-1], max(2, int(along[-1] / 2.5) + 1))) + (0, 0, z))[None], thick, material, 4
         )
 
+    def gaps(low: float, high: float) -> Mesh:
+        """All that lies between the ends of a fence's bars."""
+        s = np.linspace(0, along[-1], max(2, int(along[-1] / 2) + 1))
+        return band(0.5 * (s[1:] + s[:-1]), low, high, s[1], GAP)
+
     step = {0: 2.2, 1: 2.0, 2: 2.5, 3: 2.0, 4: 2.0}[kind]
     stands = at(np.linspace(0, along[-1], max(2, int(along[-1] / step) + 1)))
     if kind == 0:
@@ -81,6 +90,7 @@ def railing(line: np.ndarray, height: float, kind: int, rng: np.random.Generator
         pickets = band(np.arange(0.06, along[-1], 0.14), 0.08, height, 0.085, wood)
         return joined(
             [pickets, rail(0.3, 0.035, wood), rail(height - 0.2, 0.035, wood), posts(stands, height, 0.05, wood)]
+            + [gaps(0.08, height)]
         )
     if kind == 1:
         return joined(
@@ -90,7 +100,7 @@ def railing(line: np.ndarray, height: float, kind: int, rng: np.random.Generator
         green = Material([(0.03, 0.09, 0.05), (0.25, 0.26, 0.26), (0.05, 0.05, 0.055)][rng.integers(3)], Texture.PLAIN)
         wires = [rail(z, 0.012, green) for z in np.arange(0.1, height, 0.2)]
         bars = band(np.arange(0.1, along[-1], 0.12), 0.06, height, 0.022, green)
-        return joined([posts(stands, height + 0.03, 0.035, green), bars, *wires[::2]])
+        return joined([posts(stands, height + 0.03, 0.035, green), bars, *wires[::2], gaps(0.06, height)])
     if kind == 3:
         tone = np.array([(0.2, 0.12, 0.07), (0.3, 0.24, 0.17), (0.3, 0.3, 0.29)][rng.integers(3)])
         boards = Material(tuple(tone), Texture.FENCE, 0.14, tuple(0.6 * tone))
@@ -109,6 +119,7 @@ def railing(line: np.ndarray, height: float, kind: int, rng: np.random.Generator
             band(middles, 0.44, 0.55, width, zinc),
             band(middles, 0.64, 0.75, width, zinc),
             rail(0.6, 0.05, zinc),
+            gaps(0.55, 0.64),
         ]
     )
 

@@ -40,6 +40,7 @@ class Material:
         glass: a window: dark, and what it shows is mostly the mirrored sky.
         emission: light it gives by itself, in units of white paper in the sun (a lit tail light has about 1).
         seed: what the pattern's random parts start from.
+        gap: nothing is there, one sees through; only labels take it for a part of the thing (``GAP``).
     """
 
     color: tuple[float, float, float]
@@ -50,6 +51,12 @@ class Material:
     glass: bool = False
     emission: float = 0.0
     seed: int = 0
+    gap: bool = False
+
+
+# Cityscapes' labelling policy, which KITTI-STEP's labels follow: what is in front has no holes, and what is seen through
+# spokes, wires or leaves belongs to it.
+GAP = Material((0.0, 0.0, 0.0), gap=True)
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ class Renderer:
         if motion is not None:
             mount = pose(0, 0, camera.mounting_height, pitch=camera.pitch)
             flow = image_flow(distance, camera, np.linalg.inv(mount) @ motion @ mount)
+        label = tracer.closed(label, sight, origin, rays, covered)
         labels = np.where(label >= 0, label, np.int32(SKY * LABEL_DIVISOR))
         image = develop(cv2.merge(list(picture)), sensor, noise_seed, flow)
         return RenderedFrame(image, labels.reshape(shape))

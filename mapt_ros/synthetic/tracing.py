@@ -11,7 +11,7 @@ from embreex.rtcore import EmbreeDevice
 from embreex.rtcore_scene import EmbreeScene
 
 from mapt_ros.data.labels import LABEL_DIVISOR
-from mapt_ros.synthetic.mesh import Material, Piece, Texture
+from mapt_ros.synthetic.mesh import Material, Mesh, Piece, Texture
 from mapt_ros.synthetic.textures import leaf_gaps
 
 FAR = np.float32(1e6)  # metres; where rays end
@@ -146,26 +146,63 @@ class Blockers:
         return self._scene.run(origins.T, directions.T, query="OCCLUDED") >= 0
 
 
+class Gaps:
+    """Triangles (Mx3x3 float32 corners, M int32 labels) that close for labels what the camera sees through."""
+
+    def __init__(self, corners: np.ndarray, labels: np.ndarray, device: EmbreeDevice) -> None:
+        self._labels, self._scene = labels, None
+        if len(corners):
+            self._scene = EmbreeScene(device, robust=False)
+            self._geometry = TriangleMesh(self._scene, corners)
+
+    def close(
+        self, origin: np.ndarray, directions: np.ndarray, rays: np.ndarray, labels: np.ndarray, distance: np.ndarray
+    ):
+        """Where ``rays`` (indices) of 3xN rays from one place pass a gap: its label and distance in place of what is behind.
+
+        Args:
+            origin: 3 float32.
+            directions: 3xN float32, unit.
+            rays: K integers.
+            labels: N int32, of what was seen; changed in place.
+            distance: N float32, metres to it; changed in place.
+        """
+        if self._scene is None or not len(rays):
+            return
+        ways = directions.take(rays, axis=1)
+        origins = np.broadcast_to(origin[:, None], ways.shape)
+        found = Sight.of(self._scene.run(origins.T, ways.T, dists=distance[rays], output=1))
+        passed = np.flatnonzero(found.face >= 0)
+        labels[rays[passed]] = self._labels[found.face[passed]]
+        distance[rays[passed]] = found.distance[passed]
+
+
 class TracedScene:
-    """Pieces whose triangles embree can be asked about."""
+    """Pieces whose triangles embree can be asked about; ``gaps`` closes their gaps and those between leaves."""
 
     def __init__(self, pieces: list[Piece], materials: MaterialTable, device: EmbreeDevice) -> None:
         pieces = [p for p in pieces if len(p.mesh.faces)]
         meshes = [p.mesh for p in pieces]
         counts = [len(m.faces) for m in meshes]
-        self.count = sum(counts)
         labels = np.array([p.class_id * LABEL_DIVISOR + p.track_id for p in pieces], dtype=np.int32)
-        self.face_label = np.repeat(labels, counts)
-        self.face_material = np.concatenate(
+        labels = np.repeat(labels, counts)
+        face_material = np.concatenate(
             [np.zeros(0, np.int32)] + [materials.indices(m.materials)[m.face_materials] for m in meshes]
         )
-        if not self.count:
+        there = np.concatenate([np.zeros(0, bool)] + [~_gap_faces(m) for m in meshes])
+        self.count = int(there.sum())
+        self.face_label, self.face_material = labels[there], face_material[there]
+        if not len(there):
+            self.gaps = Gaps(np.zeros((0, 3, 3), np.float32), labels, device)
             return
         starts = np.cumsum([0] + [len(m.vertices) for m in meshes[:-1]])
         vertices = np.concatenate([m.vertices for m in meshes]).astype(np.float32, copy=False)
         rest = np.concatenate([m.rest for m in meshes]).astype(np.float32, copy=False)
-        self._faces = np.concatenate([m.faces + s for m, s in zip(meshes, starts, strict=True)]).astype(np.intp)
-        self._smooth = np.concatenate([m.smooth for m in meshes])
+        faces = np.concatenate([m.faces + s for m, s in zip(meshes, starts, strict=True)]).astype(np.intp)
+        closing = ~there | is_leaves(materials.table, face_material)
+        self.gaps = Gaps(vertices.take(faces[closing], axis=0), labels[closing], device)
+        self._faces = faces[there]
+        self._smooth = np.concatenate([m.smooth for m in meshes])[there]
         self._vertex_normals = _smoothed_normals(vertices, self._faces[self._smooth])
         self._scene = EmbreeScene(device, robust=False)  # a fifth faster, and no leaks between shared corners
         # The geometry is kept alive as long as the scene.
@@ -212,6 +249,11 @@ class TracedScene:
         bent = unit((1 - u - v) * a + u * b + v * c)
         flip = dot(bent, normals.take(rays, axis=1)) < 0
         normals[:, rays] = np.where(flip, -bent, bent)
+
+
+def _gap_faces(mesh: Mesh) -> np.ndarray:
+    """M bool: the faces that are gaps."""
+    return np.array([material.gap for material in mesh.materials], dtype=bool)[mesh.face_materials]
 
 
 def _smoothed_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray | None:
@@ -293,6 +335,15 @@ class Tracer:
     def label(self, sight: Sight) -> np.ndarray:
         """N int32 labels, -1 where nothing was hit."""
         return self._label.take(sight.face, mode="wrap")
+
+    def closed(
+        self, labels: np.ndarray, sight: Sight, origin: np.ndarray, directions: np.ndarray, covered: np.ndarray
+    ) -> np.ndarray:
+        """N int32: ``labels`` of what ``look`` saw with the same rays, with the gaps in front of it closed."""
+        labels, distance = labels.copy(), sight.distance.copy()
+        self.static.gaps.close(origin, directions, np.arange(len(labels)), labels, distance)
+        self.dynamic.gaps.close(origin, directions, np.flatnonzero(covered), labels, distance)
+        return labels
 
     def material(self, sight: Sight) -> np.ndarray:
         """N integers, numbers in the material table; of no meaning where nothing was hit."""

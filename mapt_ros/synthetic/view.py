@@ -82,7 +82,7 @@ class RenderedFrame:
 
     Attributes:
         image: HxWx3 uint8 RGB.
-        labels: HxW int32 label map (class id * LABEL_DIVISOR + track id).
+        labels: HxW int32 label map (class id * LABEL_DIVISOR + track id); what is in front has no holes (``mesh.GAP``).
     """
 
     image: np.ndarray

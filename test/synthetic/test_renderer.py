@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from mapt_ros.data.labels import LABEL_DIVISOR
-from mapt_ros.synthetic.mesh import Material, Piece, Texture, one_material, pose
+from mapt_ros.synthetic.mesh import GAP, Material, Piece, Texture, joined, one_material, pose
 from mapt_ros.synthetic.renderer import Renderer
 from mapt_ros.synthetic.view import Camera, Sensor, Weather
 
-ROAD, BUILDING, VEGETATION, SKY, CAR = 0, 2, 8, 10, 13
+ROAD, BUILDING, FENCE, VEGETATION, SKY, CAR = 0, 2, 4, 8, 10, 13
 CAMERA = Camera(height=96, width=320, focal=180.0, center=(155.3, 44.7), mounting_height=1.65)
 PLAIN_SENSOR = Sensor(exposure=0.8, blur=0.0, noise=0.0, vignette=0.0)
 
@@ -147,11 +147,35 @@ def test_foliage_has_gaps_from_near_and_none_from_afar():
 
     def share_of_sky(x: float, size: float) -> float:
         crown = upright(x, size, -size, 1.65 - size, 1.65 + size, VEGETATION, 0, leaves)
-        labels = Renderer([crown], CAMERA, weather()).render([], np.eye(4), PLAIN_SENSOR, 0).labels
-        return (labels[40:50, 150:160] == SKY * LABEL_DIVISOR).mean()
+        frame = Renderer([crown], CAMERA, weather()).render([], np.eye(4), PLAIN_SENSOR, 0)
+        assert (frame.labels[40:50, 150:160] == VEGETATION * LABEL_DIVISOR).all()
+        return (frame.image[40:50, 150:160, 2] > 150).mean()
 
     assert 0.03 < share_of_sky(3, 2) < 0.7
     assert share_of_sky(90, 60) == 0
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_gaps_belong_to_what_is_in_front_but_are_seen_through(moves):
+    bars = [upright(10.0, y, y - 0.2, 0.5, 2.0, FENCE, 0) for y in (1.0, -0.8)]
+    gap = upright(10.0, 0.8, -0.8, 0.5, 2.0, FENCE, 0, GAP)
+    nearer, behind = upright(8.0, 0.3, -0.3, 0.5, 2.0), upright(12.0, 2.0, 0.0, 0.5, 2.0, track_id=8)
+
+    def frame(*fence: Piece):
+        fence = [Piece(joined([piece.mesh for piece in fence]), FENCE)]
+        still, moving = ([], fence) if moves else (fence, [])
+        renderer = Renderer([ground(), *still, nearer], CAMERA, weather())
+        return renderer.render([*moving, behind], np.eye(4), PLAIN_SENSOR, 0)
+
+    open_, closed = frame(*bars), frame(*bars, gap)
+    np.testing.assert_array_equal(open_.image, closed.image)
+    left, up = places(CAMERA)
+    level = np.abs(up + 0.05) < 0.05
+    row, label = level & (np.abs(10 * left) < 0.75), FENCE * LABEL_DIVISOR
+    hidden = np.abs(8 * left) < 0.3
+    assert (closed.labels[row & ~hidden] == label).all() and (open_.labels[row & ~hidden] != label).all()
+    assert (closed.labels[row & hidden] == CAR * LABEL_DIVISOR + 7).all()
+    assert (open_.labels == CAR * LABEL_DIVISOR + 8).sum() > (closed.labels == CAR * LABEL_DIVISOR + 8).sum() > 0
 
 
 def test_paint_mirrors_the_sky():

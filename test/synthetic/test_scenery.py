@@ -11,9 +11,10 @@ from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore import EmbreeDevice
 from embreex.rtcore_scene import EmbreeScene
 
+from mapt_ros.synthetic.furniture import railing
 from mapt_ros.synthetic.ground import ground
 from mapt_ros.synthetic.layout import Layout
-from mapt_ros.synthetic.mesh import Piece
+from mapt_ros.synthetic.mesh import GAP, Piece
 from mapt_ros.synthetic.road import Junction, Road, Town
 from mapt_ros.synthetic.scenery import scenery
 
@@ -195,3 +196,17 @@ def test_meshes_are_whole(style):
         assert mesh.faces.max() < len(mesh.vertices)
         assert len(mesh.face_materials) == len(mesh.faces) == len(mesh.smooth)
         assert mesh.face_materials.max() < len(mesh.materials)
+
+
+@pytest.mark.parametrize(
+    ("kind", "closed"), [(0, (0.08, 1.2)), (1, None), (2, (0.06, 1.2)), (3, None), (4, (0.55, 0.64))]
+)
+def test_fences_are_whole_for_labels_where_their_gaps_are_narrow(kind, closed):
+    line = np.array([[0.0, 0, 0], [3, 0, 0], [7, 0, 0]])
+    fence = railing(line, 1.2, kind, np.random.default_rng(0))
+    gaps = fence.faces[np.array([material.gap for material in fence.materials])[fence.face_materials]]
+    assert (GAP in fence.materials) == (closed is not None) == bool(len(gaps))
+    if closed:
+        corners = fence.vertices[gaps]
+        assert (corners[..., 2].min(), corners[..., 2].max()) == pytest.approx(closed)
+        assert (corners[..., 0].min(), corners[..., 0].max()) == pytest.approx((0, 7))
