@@ -157,7 +157,7 @@ class Gaps:
 
     def close(
         self, origin: np.ndarray, directions: np.ndarray, rays: np.ndarray, labels: np.ndarray, distance: np.ndarray
-    ):
+    ) -> None:
         """Where ``rays`` (indices) of 3xN rays from one place pass a gap: its label and distance in place of what is behind.
 
         Args:
