@@ -1,4 +1,4 @@
-"""RoIAlign over the feature pyramid: torchvision's, and without gradients the same as a sum of table rows."""
+"""RoIAlign over the feature pyramid as a sum of table rows; with gradients on a GPU torchvision's."""
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +32,7 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
     def forward(self, x: dict[str, Tensor], boxes: list[Tensor], image_shapes: list[tuple[int, int]]) -> Tensor:
         """{"P4" ... "P32"} of BxCxh'xw', Nx4 boxes an image in pixels -> (N1 + N2 + ...)xCxSxS."""
         maps = list(x.values())
-        if torch.is_grad_enabled() or sum(len(b) for b in boxes) == 0:
+        if (torch.is_grad_enabled() and maps[0].is_cuda) or sum(len(b) for b in boxes) == 0:
             return super().forward(x, boxes, image_shapes)
         return _as_rows(maps, boxes, self.output_size[0], self.canonical_scale)
 
@@ -40,11 +40,13 @@ class PyramidRoIAlign(MultiScaleRoIAlign):
 def _as_rows(maps: list[Tensor], boxes: list[Tensor], size: int, canonical_box: float) -> Tensor:
     """RoIAlign as ``embedding_bag``: every output cell is a weighted sum of 16 places, each C numbers in a row.
 
-    torchvision's kernel walks channel by channel on a CPU; rows of all channels take a tenth of its time. On a GPU it asks
-    the device, level by level, which boxes lie there.
+    torchvision's kernel walks channel by channel on a CPU; rows of all channels take a tenth of its time, and their
+    gradients a sixth. On a GPU it asks the device, level by level, which boxes lie there.
     """
     batch, channels = maps[0].shape[:2]
     table = torch.cat([m.permute(0, 2, 3, 1).reshape(-1, channels) for m in maps])
+    if table.requires_grad:
+        table = table.float()  # hundreds of RoIs add to one row's gradient, too many for half precision
     corners = torch.cat(boxes).float()
     device = corners.device
     image = torch.cat([torch.full((len(b),), i, device=device) for i, b in enumerate(boxes)])
@@ -73,7 +75,8 @@ def _as_rows(maps: list[Tensor], boxes: list[Tensor], size: int, canonical_box: 
         per_sample_weights=weights.flatten(0, 2).flatten(1).to(table.dtype),
         mode="sum",
     )
-    return pooled.view(-1, size, size, channels).permute(0, 3, 1, 2)
+    pooled = pooled.to(maps[0].dtype).view(-1, size, size, channels).permute(0, 3, 1, 2)
+    return pooled.contiguous() if pooled.requires_grad else pooled  # group norm's gradients are slow in rows
 
 
 def _neighbours(places: Tensor, length: Tensor, size: int) -> tuple[Tensor, Tensor]:

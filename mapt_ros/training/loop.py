@@ -320,9 +320,8 @@ class Trainer:
                 raise InputError(
                     f"{self.name}: stages.{index}.batch: {stage.batch} cannot be shared evenly by {world} processes"
                 )
-        for key, unless in (("precision", "fp32"), ("batch_norm", "trained")):
-            value = getattr(self.recipe, key)
-            if device.type != "cuda" and value not in (unless, "frozen", "auto"):
+        for key, value, unless in (("precision", "fp16", "bf16 or fp32"), ("batch_norm", "synced", "trained")):
+            if device.type != "cuda" and getattr(self.recipe, key) == value:
                 raise InputError(f"{self.name}: {key}: {value} needs CUDA, this is a {device.type}; use {unless}")
 
     def _train_mode(self) -> None:

@@ -95,7 +95,7 @@ class Recipe(_Section):
         "trained", description="Statistics of each process's batch, of all processes' (CUDA only), or those it has."
     )
     precision: Literal["fp32", "bf16", "fp16", "auto"] = Field(
-        "fp32", description="Of the forward pass; bf16 and fp16 on CUDA only; auto = bf16 there, else fp32."
+        "fp32", description="Of the forward pass; fp16 on CUDA only; auto = bf16 there, else fp32."
     )
     bias_frames: int = Field(0, ge=0, description="Training frames to fit the class biases to at the end; 0 = not.")
     rare_share: float = Field(

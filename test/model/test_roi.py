@@ -15,7 +15,7 @@ def pyramid(batch: int) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("size", [3, 14])
-def test_both_ways_are_torchvisions_at_every_level_across_borders_and_in_every_image(size):
+def test_it_is_torchvisions_at_every_level_across_borders_and_in_every_image(size):
     torch.manual_seed(0)
     corners = torch.tensor([[0, 0], [90, 60], [30, 20], [95.5, 63.5], [12, 40]]).repeat(6, 1)
     sides = torch.tensor([0.3, 3, 9, 20, 45, 120]).repeat_interleave(5)[:, None]
@@ -26,9 +26,27 @@ def test_both_ways_are_torchvisions_at_every_level_across_borders_and_in_every_i
     theirs = MultiScaleRoIAlign(list(LEVELS), size, 2, canonical_scale=28, canonical_level=4)
     wanted = theirs(maps, boxes, [SIZE] * 3)
     ours = PyramidRoIAlign(size, 28)
-    torch.testing.assert_close(ours(maps, boxes, [SIZE] * 3), wanted, atol=0, rtol=0)
+    torch.testing.assert_close(ours(maps, boxes, [SIZE] * 3), wanted, atol=1e-5, rtol=0)
     with torch.inference_mode():
         torch.testing.assert_close(ours(maps, boxes, [SIZE] * 3), wanted, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_its_gradients_are_torchvisions(dtype):
+    torch.manual_seed(0)
+    maps = {name: level.to(dtype).requires_grad_() for name, level in pyramid(2).items()}
+    corners = torch.rand(200, 2) * 40
+    boxes = [torch.cat([corners, corners + torch.rand(200, 2) * 50], dim=1)] * 2
+    theirs = MultiScaleRoIAlign(list(LEVELS), 7, 2, canonical_scale=28, canonical_level=4)
+    slopes = torch.randn(400, 5, 7, 7)
+    single = {name: level.float() for name, level in maps.items()}
+    wanted = torch.autograd.grad(theirs(single, boxes, [SIZE] * 2), list(maps.values()), slopes)
+    ours = PyramidRoIAlign(7, 28)(maps, boxes, [SIZE] * 2)
+    assert ours.dtype == dtype
+    got = torch.autograd.grad(ours, list(maps.values()), slopes.to(dtype))
+    tolerance = {torch.float32: 1e-4, torch.bfloat16: 0.1}[dtype]
+    for mine, torchvisions in zip(got, wanted):
+        torch.testing.assert_close(mine.float(), torchvisions.float(), atol=tolerance, rtol=tolerance)
 
 
 @torch.inference_mode()

@@ -53,6 +53,14 @@ def test_a_run_leaves_weights_curves_samples_and_the_recipe(run):
     assert (out / "recipe.yaml").is_file()
 
 
+def test_half_precision_descends_as_single_precision_does(run):
+    losses = {
+        precision: [float(row["total"]) for row in read_curves(run(precision, precision=precision) / "curves.csv")]
+        for precision in ("fp32", "bf16")
+    }
+    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.05) and losses["bf16"] != losses["fp32"]
+
+
 def test_the_weights_are_the_moving_average(run):
     out = run(weight_average=0.9, schedule={"last": 1})
     checkpoint = checkpoints.load_latest(out / "checkpoints")[0]
@@ -142,7 +150,7 @@ def test_an_unreadable_frame_ends_the_run_in_one_line(recipe_file, make_dataset,
 @pytest.mark.parametrize(
     ("changed", "complaint"),
     [
-        ({"precision": "bf16"}, "precision: bf16 needs CUDA"),
+        ({"precision": "fp16"}, "precision: fp16 needs CUDA"),
         ({"batch_norm": "synced"}, "batch_norm: synced needs CUDA"),
         ({"config": "unheard-of"}, "no such bundled config"),
         ({"data": [{"folder": "/nowhere"}]}, "/nowhere: is not a folder"),
