@@ -57,6 +57,7 @@ class Stage(_Section):
     batch: int = Field(ge=1, description="Frames or pairs a step, all processes together.")
     crop: tuple[int, int] | None = Field(None, description="Height and width of what the network sees; none = all.")
     sources: int | None = Field(None, ge=1, description="Of the recipe's data, only the first so many; none = all.")
+    augment: AugmentConfig | None = Field(None, description="Of this stage; none = the recipe's.")
 
 
 class OptimiserConfig(_Section):

@@ -57,6 +57,7 @@ class StageSamples:
 
     def _open(self, index: int) -> Samples:
         recipe, classes = self._recipe, self._network.classes
+        stage = recipe.stages[index]
         data = recipe.data_of(index)
         alike = next((samples for i, samples in self._opened.items() if recipe.data_of(i) == data), None)
         if alike is not None:
@@ -66,9 +67,9 @@ class StageSamples:
             rare = rare_frames(datasets, classes) if recipe.rare_share else {}
         return Samples(
             datasets,
-            recipe.stages[index],
+            stage,
             classes,
-            recipe.augment,
+            stage.augment or recipe.augment,
             recipe.interval,
             motion_reach(self._network.motion),
             (recipe.seed, index),

@@ -36,6 +36,15 @@ def test_a_stage_waits_for_what_is_still_being_written(two_sources):
     assert stages.datasets == late.datasets
 
 
+def test_a_stage_has_the_recipes_augmentation_or_its_own(recipe_file):
+    stages = [{"kind": "images", "steps": 1, "batch": 1, "crop": [64, 64]}, {"kind": "images", "steps": 1, "batch": 1}]
+    stages[1]["augment"] = {"scale": [1, 1.5]}
+    samples = opened(load_recipe(recipe_file(stages=stages, augment={"scale": [0.5, 1], "flip": 0.25})), None)
+    first, second = (samples.samples(i).augment for i in range(2))
+    assert (first.scale, first.flip, first.crop) == ((0.5, 1), 0.25, (64, 64))
+    assert (second.scale, second.flip, second.crop) == ((1, 1.5), 0.5, None)
+
+
 def test_a_world_that_cannot_be_written_is_told_to_the_stage_that_waits_for_it(two_sources, tmp_path):
     (tmp_path / "cache").write_text("no folder")
     writer = WorldWriter(two_sources.data, 1)
