@@ -29,7 +29,7 @@ from mapt_ros.threads import keep_memory
 from mapt_ros.tracking.config import load_config
 from mapt_ros.training.distributed import Processes
 from mapt_ros.training.loader import batches
-from mapt_ros.training.loop import LossModule, laid_out
+from mapt_ros.training.loop import LossModule
 from mapt_ros.training.recipe import DataSource, Recipe, Stage, load_recipe
 from mapt_ros.training.stages import StageSamples
 
@@ -64,7 +64,7 @@ def steps(precision: str, count: int, data: Path) -> dict[str, tuple[float, floa
     """Kind of stage -> median seconds of a loss with its gradients, and the mean loss. No weight is changed."""
     recipe = _recipe(data, WARM + count)
     model = load_checkpoint(find_weights("compact"), load_config(recipe.config).model)[0]
-    model = laid_out(model, torch.device("cpu")).train()
+    model = model.to(memory_format=torch.channels_last).train()
     losses, dtype = LossModule(model, recipe.losses), {"fp32": None, "bf16": torch.bfloat16}[precision]
     alone = Processes(0, 1, torch.device("cpu"))
     stages = StageSamples(recipe, model.config, alone, None)
