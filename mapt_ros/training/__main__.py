@@ -35,6 +35,10 @@ def command(
     except InputError as error:
         if os.environ.get("RANK", "0") == "0":  # the others fail of the same
             print(f"mapt: {error}", file=sys.stderr)
+        if int(os.environ["WORLD_SIZE"]) > 1:  # gloo's threads may still run, and abort an orderly end
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(2)
         raise SystemExit(2) from None
     if os.environ.get("RANK", "0") == "0" and "MAPT_PARENT" not in os.environ:  # else the starter tells
         for key, value in summary.items():
