@@ -21,6 +21,7 @@ from torch import Tensor
 from torchvision.ops import MultiScaleRoIAlign
 
 from benchmarks.command import start
+from benchmarks.warp import median_ms
 from mapt_ros.model.backbone import LEVELS, STRIDES
 from mapt_ros.model.checkpoint import find_weights, load_checkpoint
 from mapt_ros.model.roi import PyramidRoIAlign
@@ -54,7 +55,7 @@ def main() -> None:
     for kind, (single, single_loss) in measured["fp32"].items():
         half, half_loss = measured["bf16"][kind]
         print(f"| {kind} | {single:.2f} | {half:.2f} | {half / single:.2f} | {single_loss:.3f} | {half_loss:.3f} |")
-    theirs, ours = (seconds(run) * 1e3 for run in roi_aligns())
+    theirs, ours = (median_ms(run, "cpu") for run in roi_aligns())
     print(
         f"\nRoIAlign of 400 boxes with gradients: torchvision {theirs:.0f} ms, ours {ours:.0f} ms ({ours / theirs:.2f})"
     )
@@ -106,16 +107,6 @@ def roi_aligns() -> tuple[Callable[[], object], Callable[[], object]]:
         return torch.autograd.grad(pool(maps, boxes, [CROP] * 4).sum(), list(maps.values()))
 
     return tuple(partial(gradients, pool) for pool in poolers)
-
-
-def seconds(run: Callable[[], object], repeats: int = 9) -> float:
-    """Median wall time after one call to warm up."""
-    times = []
-    for _ in range(repeats + 1):
-        begun = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - begun)
-    return median(times[1:])
 
 
 if __name__ == "__main__":

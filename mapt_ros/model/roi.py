@@ -41,7 +41,7 @@ def _as_rows(maps: list[Tensor], boxes: list[Tensor], size: int, canonical_box: 
     """RoIAlign as ``embedding_bag``: every output cell is a weighted sum of 16 places, each C numbers in a row.
 
     torchvision's kernel walks channel by channel on a CPU; rows of all channels take a tenth of its time, and their
-    gradients a sixth. On a GPU it asks the device, level by level, which boxes lie there.
+    gradients a fifth. On a GPU it asks the device, level by level, which boxes lie there.
     """
     batch, channels = maps[0].shape[:2]
     table = torch.cat([m.permute(0, 2, 3, 1).reshape(-1, channels) for m in maps])
