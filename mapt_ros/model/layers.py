@@ -8,9 +8,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
+class GroupNorm(nn.GroupNorm):
+    """Group norm that on a CPU reckons in single precision whatever comes.
+
+    PyTorch's takes fifteen times as long over bfloat16 whose channels are last.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu" or x.dtype == torch.float32:
+            return super().forward(x)
+        normed = F.group_norm(x.float(), self.num_groups, self.weight.float(), self.bias.float(), self.eps)
+        return normed.to(x.dtype)
+
+
+def group_norm(channels: int) -> GroupNorm:
     """The norm of layers that see RoIs: unlike batch norm it does not depend on how many there are, none included."""
-    return nn.GroupNorm(gcd(8, channels), channels)
+    return GroupNorm(gcd(8, channels), channels)
 
 
 class ConvNormAct(nn.Sequential):

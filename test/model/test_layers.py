@@ -1,0 +1,39 @@
+"""Group norm in half precision beside the single one, in the layout that training uses."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from mapt_ros.model.layers import group_norm
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_group_norm_keeps_type_and_layout_and_agrees_with_single_precision(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    values = (5 + 3 * torch.randn(6, 24, 7, 7)).to(dtype).to(memory_format=torch.channels_last)
+    upstream = torch.randn_like(values)
+    norm = group_norm(24)
+    torch.nn.init.normal_(norm.weight)
+
+    def with_gradients(x: Tensor, layer: torch.nn.GroupNorm) -> tuple[Tensor, ...]:
+        x = x.detach().requires_grad_()
+        y = layer(x)
+        y.backward(upstream.to(y.dtype))
+        gradients = x.grad, layer.weight.grad.clone()
+        layer.zero_grad()
+        return y, *gradients
+
+    plain = torch.nn.GroupNorm(norm.num_groups, 24).double()
+    plain.load_state_dict(norm.state_dict())
+    y, of_values, of_weights = with_gradients(values, norm)
+    right = with_gradients(values.double(), plain)
+
+    assert y.dtype == of_values.dtype == dtype and of_weights.dtype == torch.float32
+    assert y.is_contiguous(memory_format=torch.channels_last)
+    tolerance = 2**-7 if dtype is torch.bfloat16 else 1e-5  # bfloat16 keeps 8 bits of an answer that is itself right
+    for ours, theirs in zip((y, of_values, of_weights), right):
+        torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=tolerance)
+
+
+def test_group_norm_of_no_rois_is_empty() -> None:
+    assert group_norm(24)(torch.empty(0, 24, 7, 7, dtype=torch.bfloat16)).shape == (0, 24, 7, 7)
