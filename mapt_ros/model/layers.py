@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 
 class GroupNorm(nn.GroupNorm):
-    """Group norm that on a CPU reckons in single precision whatever comes.
+    """Group norm that on a CPU reckons bfloat16 and fp16 in single precision; what it returns has the input's dtype.
 
     PyTorch's takes fifteen times as long over bfloat16 whose channels are last.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or x.dtype == torch.float32:
+        if x.device.type != "cpu" or x.dtype not in (torch.bfloat16, torch.float16):
             return super().forward(x)
         normed = F.group_norm(x.float(), self.num_groups, self.weight.float(), self.bias.float(), self.eps)
         return normed.to(x.dtype)

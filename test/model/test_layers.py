@@ -7,12 +7,12 @@ from torch import Tensor
 from mapt_ros.model.layers import group_norm
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_group_norm_keeps_type_and_layout_and_agrees_with_single_precision(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
     values = (5 + 3 * torch.randn(6, 24, 7, 7)).to(dtype).to(memory_format=torch.channels_last)
     upstream = torch.randn_like(values)
-    norm = group_norm(24)
+    norm = group_norm(24).to(torch.float64 if dtype is torch.float64 else torch.float32)
     torch.nn.init.normal_(norm.weight)
 
     def with_gradients(x: Tensor, layer: torch.nn.GroupNorm) -> tuple[Tensor, ...]:
@@ -28,9 +28,9 @@ def test_group_norm_keeps_type_and_layout_and_agrees_with_single_precision(dtype
     y, of_values, of_weights = with_gradients(values, norm)
     right = with_gradients(values.double(), plain)
 
-    assert y.dtype == of_values.dtype == dtype and of_weights.dtype == torch.float32
+    assert y.dtype == of_values.dtype == dtype and of_weights.dtype == norm.weight.dtype
     assert y.is_contiguous(memory_format=torch.channels_last)
-    tolerance = 2**-7 if dtype is torch.bfloat16 else 1e-5  # bfloat16 keeps 8 bits of an answer that is itself right
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 2**-7}[dtype]  # bfloat16 keeps 8 bits
     for ours, theirs in zip((y, of_values, of_weights), right):
         torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=tolerance)
 
