@@ -1,5 +1,6 @@
 """Prepares a trained network for running: the same function of the image in fewer passes over memory."""
 
+import logging
 from itertools import pairwise
 
 import torch
@@ -9,6 +10,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.ops.misc import SqueezeExcitation
 
 from mapt_ros.model.mapt import MAPT
+
+_log = logging.getLogger(__name__)
 
 _ALIGNED = 8  # outputs in half precision that matrix units take at a time
 
@@ -131,3 +134,19 @@ def _fold_pairs(layers: nn.Sequential) -> None:
         if isinstance(layers[i], nn.Conv2d) and isinstance(layers[i + 1], nn.BatchNorm2d):
             layers[i] = fuse_conv_bn_eval(layers[i], layers[i + 1])
             layers[i + 1] = nn.Identity()
+
+
+def warn_of_emulation(precision: str, device: torch.device) -> None:
+    """Logs a warning if a device computes a precision in software: the results are right, and late.
+
+    Args:
+        precision: ``fp32``, ``bf16`` or ``fp16``.
+    """
+    if precision == "bf16" and device.type == "cpu" and not _has_bf16():
+        _log.warning("precision bf16: this CPU has no instructions for it; fp32 will be several times as fast")
+
+
+def _has_bf16() -> bool:
+    """Whether PyTorch's convolutions on this machine's CPU take bf16 as it is; False where it does not tell."""
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return supported is not None and supported()

@@ -12,7 +12,7 @@ from torch import Tensor
 from mapt_ros.errors import InputError, validated
 from mapt_ros.model.checkpoint import file_hash, find_weights, load_checkpoint
 from mapt_ros.model.graphs import FrameGraphs
-from mapt_ros.model.inference import cast_weights, fold_batch_norm
+from mapt_ros.model.inference import cast_weights, fold_batch_norm, warn_of_emulation
 from mapt_ros.model.instance import Detections
 from mapt_ros.model.mapt import MAPT, FrameState, Prediction
 from mapt_ros.tracking import batch
@@ -58,6 +58,7 @@ class PanopticTracker:
     ):
         if precision not in PRECISIONS or (precision == "fp16" and model.device.type == "cpu"):
             raise InputError(f"precision {precision!r}: expected fp32, bf16 or, on CUDA, fp16")
+        warn_of_emulation(precision, model.device)
         self.precision = precision
         self.model = model.eval()
         on_cuda, dtype = model.device.type == "cuda", PRECISIONS[precision]

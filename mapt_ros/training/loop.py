@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from mapt_ros.errors import InputError, first_line
 from mapt_ros.model.checkpoint import find_weights, flatten, load_checkpoint, save_checkpoint
+from mapt_ros.model.inference import warn_of_emulation
 from mapt_ros.model.mapt import MAPT
 from mapt_ros.replay.files import write_beside, writing
 from mapt_ros.tracking.config import load_config
@@ -99,6 +100,8 @@ class Trainer:
         self.average = make_average(self.model, recipe.weight_average) if recipe.weight_average else None
         automatic = "bf16" if processes.device.type == "cuda" else "fp32"
         self.precision = automatic if recipe.precision == "auto" else recipe.precision
+        if processes.first:
+            warn_of_emulation(self.precision, processes.device)
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=self.precision == "fp16")
         self.step = 0
         if checkpoint is not None:

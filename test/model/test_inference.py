@@ -5,7 +5,8 @@ import copy
 import pytest
 import torch
 
-from mapt_ros.model.inference import Excitation, PointwiseConv, cast_weights, fold_batch_norm
+from mapt_ros.model import inference
+from mapt_ros.model.inference import Excitation, PointwiseConv, cast_weights, fold_batch_norm, warn_of_emulation
 from mapt_ros.model.mapt import FrameState
 
 
@@ -50,3 +51,13 @@ def test_a_1x1_convolution_is_a_matrix_product(outputs, stride, relu, bias):
 def test_a_network_in_training_is_not_folded(tiny_network):
     with pytest.raises(ValueError, match="evaluation"):
         fold_batch_norm(tiny_network.train())
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_precision_that_the_cpu_lacks_is_warned_of(native, monkeypatch, caplog):
+    monkeypatch.setattr(inference, "_has_bf16", lambda: native)
+    for precision, device in (("fp32", "cpu"), ("bf16", "cuda"), ("fp16", "cuda")):
+        warn_of_emulation(precision, torch.device(device))
+    assert not caplog.records
+    warn_of_emulation("bf16", torch.device("cpu"))
+    assert ["fp32" in record.getMessage() for record in caplog.records] == [True] * (not native)
