@@ -58,8 +58,9 @@ def test_half_precision_descends_as_single_precision_does(run):
         precision: [float(row["total"]) for row in read_curves(run(precision, precision=precision) / "curves.csv")]
         for precision in ("fp32", "bf16")
     }
-    # The second loss follows a step of training, with other proposals for other last digits.
-    assert losses["bf16"] == pytest.approx(losses["fp32"], rel=0.1) and losses["bf16"] != losses["fp32"]
+    first, second = zip(losses["bf16"], losses["fp32"])
+    assert first[0] == pytest.approx(first[1], rel=0.05) and first[0] != first[1]
+    assert second[0] == pytest.approx(second[1], rel=0.1)  # after a step: other proposals for other last digits
 
 
 def test_the_weights_are_the_moving_average(run):
