@@ -5,7 +5,7 @@ import torchvision
 from torch import Tensor, nn
 
 from mapt_ros.errors import InputError
-from mapt_ros.model.layers import ConvNormAct, SeparableConv
+from mapt_ros.model.layers import ConvNormAct, SeparableConv, residual_blocks
 
 LEVELS = ("P4", "P8", "P16", "P32")  # named by stride
 STRIDES = (4, 8, 16, 32)
@@ -51,15 +51,23 @@ class TwoWayFPN(nn.Module):
         widths: channels of the four backbone maps, finest first.
         channels: channels of every output level.
         separable: whether the outputs' 3x3 convolutions are depthwise separable.
+        blocks: residual blocks that each level ends with, finest first; EfficientPS has none.
     """
 
-    def __init__(self, widths: list[int], channels: int, separable: bool = False):
+    def __init__(
+        self,
+        widths: list[int],
+        channels: int,
+        separable: bool = False,
+        blocks: tuple[int, int, int, int] = (0, 0, 0, 0),
+    ):
         super().__init__()
         self.top_down = nn.ModuleList(ConvNormAct(width, channels) for width in widths)
         self.bottom_up = nn.ModuleList(ConvNormAct(width, channels) for width in widths)
         self.outputs = nn.ModuleList(
             SeparableConv(channels, channels) if separable else ConvNormAct(channels, channels, 3) for _ in widths
         )
+        self.blocks = nn.ModuleList(residual_blocks(channels, count) for count in blocks)
 
     def forward(self, maps: list[Tensor]) -> dict[str, Tensor]:
         """Four BxCxh'xw' maps, finest first -> {"P4": BxCx(H/4)x(W/4), ... "P32"}."""
@@ -69,4 +77,5 @@ class TwoWayFPN(nn.Module):
             down[i] = down[i] + F.interpolate(down[i + 1], size=down[i].shape[-2:], mode="nearest")
         for i in range(1, len(maps)):
             up[i] = up[i] + F.interpolate(up[i - 1], size=up[i].shape[-2:], mode="nearest")
-        return {level: out(d + u) for level, out, d, u in zip(LEVELS, self.outputs, down, up)}
+        outputs = (blocks(out(d + u)) for blocks, out, d, u in zip(self.blocks, self.outputs, down, up))
+        return dict(zip(LEVELS, outputs))

@@ -1,11 +1,12 @@
 """The typed description of a MAPT network; the ``model`` section of a config file and of a checkpoint's header."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mapt_ros.data.labels import CLASS_SETS, ClassSet
 
+Count = Annotated[int, Field(ge=0)]
 BackboneName = Literal["regnet_y_400mf", "regnet_y_1_6gf", "regnet_y_3_2gf", "regnet_y_8gf"]
 
 
@@ -34,6 +35,8 @@ class SemanticConfig(_Section):
     detail_channels: int = Field(
         0, ge=0, description="Width of the branch that corrects logits by the picture; 0 = none."
     )
+    detail_blocks: int = Field(0, ge=0, description="Residual blocks in that branch.")
+    blocks: int = Field(0, ge=0, description="Residual blocks that S_t ends with.")
 
 
 class InstanceConfig(_Section):
@@ -87,6 +90,9 @@ class ModelConfig(_Section):
     input_height: int | None = Field(None, ge=32, description="Images are resized to this height; none = as they are.")
     fpn_channels: int = Field(256, ge=8)
     separable: bool = Field(False, description="Depthwise separable 3x3 convolutions in the pyramid and the RPN.")
+    fpn_blocks: tuple[Count, Count, Count, Count] = Field(
+        (0, 0, 0, 0), description="Residual blocks that each level of the pyramid ends with, P4 to P32."
+    )
     semantic: SemanticConfig = SemanticConfig()
     instance: InstanceConfig = InstanceConfig()
     motion: MotionConfig = MotionConfig()

@@ -1,4 +1,4 @@
-"""The two convolution blocks that the heads are made of."""
+"""The convolution blocks that the pyramid and the heads are made of."""
 
 from collections.abc import Callable
 from math import gcd
@@ -63,6 +63,32 @@ class SeparableConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.pointwise(self.depthwise(x))
+
+
+class ResidualBlock(nn.Module):
+    """ConvNeXt's block (Liu et al., 2022) with the house's norm and activation; it begins as nothing.
+
+    A depthwise 7x7 convolution, then two 1x1 ones with four times the channels in between.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.depthwise = nn.Sequential(
+            nn.Conv2d(channels, channels, 7, padding=3, groups=channels, bias=False), nn.BatchNorm2d(channels)
+        )
+        self.widen = nn.Sequential(nn.Conv2d(channels, 4 * channels, 1), nn.LeakyReLU(0.01, inplace=True))
+        self.narrow = nn.Conv2d(4 * channels, channels, 1)
+        nn.init.zeros_(self.narrow.weight)
+        nn.init.zeros_(self.narrow.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """BxCxHxW -> the same."""
+        return x + self.narrow(self.widen(self.depthwise(x)))
+
+
+def residual_blocks(channels: int, count: int) -> nn.Sequential:
+    """``count`` blocks in a row; none of them changes nothing."""
+    return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
 
 
 def in_round_numbers(layers: nn.Module, items: Tensor, step: int = 128) -> Tensor:

@@ -96,7 +96,7 @@ class MAPT(nn.Module):
         self.clock: Clock = untimed
         classes = config.classes
         self.backbone = Backbone(config.backbone, pretrained_backbone)
-        self.fpn = TwoWayFPN(self.backbone.widths, config.fpn_channels, config.separable)
+        self.fpn = TwoWayFPN(self.backbone.widths, config.fpn_channels, config.separable, config.fpn_blocks)
         self.semantic = SemanticHead(config.fpn_channels, len(classes.classes), config.semantic)
         context = config.instance.semantic_context
         self.context = SemanticContext(config.semantic.channels, config.fpn_channels) if context else None

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mapt_ros.model.config import SemanticConfig
-from mapt_ros.model.layers import ConvNormAct, SeparableConv
+from mapt_ros.model.layers import ConvNormAct, SeparableConv, residual_blocks
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,15 @@ class DetailBranch(nn.Module):
         classes: of the logits.
         channels: between the convolutions.
         stride: of the logits.
+        blocks: residual blocks before the last convolution.
     """
 
-    def __init__(self, classes: int, channels: int, stride: int):
+    def __init__(self, classes: int, channels: int, stride: int, blocks: int = 0):
         super().__init__()
         self.stride = stride
         self.join = ConvNormAct(classes + 3 * stride**2, channels, 3)
         self.refine = SeparableConv(channels, channels)
+        self.blocks = residual_blocks(channels, blocks)
         self.classifier = nn.Conv2d(channels, classes, 1)
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(self.classifier.bias)
@@ -83,7 +85,7 @@ class DetailBranch(nn.Module):
     def forward(self, logits: Tensor, images: Tensor) -> Tensor:
         """BxKx(H/s)x(W/s) logits and Bx3xHxW normalised images -> what to add to the logits."""
         cells = torch.cat([logits, F.pixel_unshuffle(images, self.stride).to(logits.dtype)], dim=1)
-        return self.classifier(self.refine(self.join(cells)))
+        return self.classifier(self.blocks(self.refine(self.join(cells))))
 
 
 class SemanticHead(nn.Module):
@@ -111,11 +113,12 @@ class SemanticHead(nn.Module):
             {name: nn.Conv2d(channels, channels, 1, bias=False) for name in ("F4", "F8", "D16", "D32")}
         )
         self.fuse = nn.Sequential(nn.BatchNorm2d(channels), nn.LeakyReLU(0.01))
+        self.blocks = residual_blocks(channels, config.blocks)
         self.logit_stride = config.logit_stride
         self.parts = 4 // config.logit_stride  # logits a side of each cell
         self.classifier = nn.Conv2d(channels, classes * self.parts**2, 1)
         width = config.detail_channels
-        self.detail = DetailBranch(classes, width, config.logit_stride) if width else None
+        self.detail = DetailBranch(classes, width, config.logit_stride, config.detail_blocks) if width else None
 
     def forward(self, pyramid: dict[str, Tensor], images: Tensor) -> SemanticOutput:
         """{"P4" ... "P32"}, each BxCxh'xw', and the Bx3xHxW images that they are of -> S_t at stride 4 and class logits at
@@ -127,7 +130,7 @@ class SemanticHead(nn.Module):
         f4 = self.lsfe4(pyramid["P4"]) + self.correct8(f8)
         coarse = self.project["D16"](d16) + upsample(self.project["D32"](d32), 2)
         middle = self.project["F8"](f8) + upsample(coarse, 2)
-        features = self.fuse(self.project["F4"](f4) + upsample(middle, 2))
+        features = self.blocks(self.fuse(self.project["F4"](f4) + upsample(middle, 2)))
         logits = self.classifier(features)
         if self.parts > 1:
             logits = F.pixel_shuffle(logits, self.parts)

@@ -99,6 +99,39 @@ def test_both_ways_of_the_pyramid_reach_every_level():
         assert all(not torch.allclose(after[level], before[level]) for level in LEVELS)
 
 
+@torch.inference_mode()
+def test_each_level_of_the_pyramid_ends_with_its_own_blocks():
+    torch.manual_seed(0)
+    widths = [4, 6, 8, 10]
+    fpn = TwoWayFPN(widths, CHANNELS, blocks=(1, 2, 0, 1)).eval()
+    maps = [torch.randn(1, width, 64 // s, 64 // s) for width, s in zip(widths, STRIDES)]
+    begun = fpn(maps)
+    assert [len(blocks) for blocks in fpn.blocks] == [1, 2, 0, 1]
+    for i, level in enumerate(LEVELS):
+        for block in fpn.blocks[i]:
+            torch.nn.init.normal_(block.narrow.weight)
+        after = fpn(maps)
+        changed = [name for name in LEVELS if not torch.equal(after[name], begun[name])]
+        assert changed == ([level] if fpn.blocks[i] else [])
+        begun = after
+
+
+@torch.inference_mode()
+def test_blocks_of_the_semantic_head_change_what_their_branch_says_and_what_hangs_on_it():
+    torch.manual_seed(0)
+    config = SemanticConfig(channels=8, dpc_channels=8, logit_stride=2, detail_channels=8, detail_blocks=1, blocks=1)
+    head = SemanticHead(CHANNELS, 5, config).eval()
+    torch.nn.init.normal_(head.detail.classifier.weight)
+    levels, images = pyramid(64, 96), torch.randn(1, 3, 64, 96)
+    begun = head(levels, images)
+    torch.nn.init.normal_(head.detail.blocks[0].narrow.weight)
+    detailed = head(levels, images)
+    assert torch.equal(detailed.features, begun.features) and not torch.equal(detailed.logits, begun.logits)
+    torch.nn.init.normal_(head.blocks[0].narrow.weight)
+    refined = head(levels, images)
+    assert not torch.equal(refined.features, begun.features) and not torch.equal(refined.logits, detailed.logits)
+
+
 def test_mask_logits_are_those_of_the_detected_class():
     torch.manual_seed(0)
     config = InstanceConfig(proposals=8, detections=4, box_channels=16, mask_channels=16, score_floor=0.0)

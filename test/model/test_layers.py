@@ -1,10 +1,10 @@
-"""Group norm in half precision beside the single one, in the layout that training uses."""
+"""Group norm in half precision beside the single one, in the layout that training uses; residual blocks."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from mapt_ros.model.layers import group_norm
+from mapt_ros.model.layers import group_norm, residual_blocks
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
@@ -37,3 +37,24 @@ def test_group_norm_keeps_type_and_layout_and_agrees_with_single_precision(dtype
 
 def test_group_norm_of_no_rois_is_empty() -> None:
     assert group_norm(24)(torch.empty(0, 24, 7, 7, dtype=torch.bfloat16)).shape == (0, 24, 7, 7)
+
+
+@torch.inference_mode()
+def test_residual_blocks_begin_as_nothing_and_then_see_three_cells_around_each() -> None:
+    torch.manual_seed(0)
+    blocks, x = residual_blocks(8, 2).eval(), torch.randn(1, 8, 17, 19)
+    assert torch.equal(blocks(x), x)
+    for block in blocks:
+        torch.nn.init.normal_(block.narrow.weight)
+    other = x.clone()
+    other[0, :, 8, 9] += 1
+    assert blocks(x).shape == x.shape
+    rows, columns = (blocks(other) - blocks(x)).abs().amax(dim=1)[0].nonzero().T
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (2, 14, 3, 15)  # two blocks of 7x7
+
+
+def test_residual_blocks_learn_from_the_first_step_on() -> None:
+    torch.manual_seed(0)
+    blocks = residual_blocks(8, 1)
+    blocks(torch.randn(2, 8, 8, 8)).square().sum().backward()
+    assert blocks[0].narrow.weight.grad.abs().max() > 0
