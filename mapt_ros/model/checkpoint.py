@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from mapt_ros.errors import InputError, first_line, validated
 from mapt_ros.model.config import ModelConfig
@@ -55,7 +55,7 @@ def save_checkpoint(
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        save_file(tensors, beside, metadata=metadata)
+        beside.write_bytes(save(tensors, metadata=metadata))  # save_file's files are for their owner alone
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """Checkpoints come back bit by bit, and a wrong file is one clear line."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -115,6 +116,15 @@ def test_files_that_are_no_checkpoint(tmp_path, saved):
 def test_a_name_that_is_not_bundled_says_what_there_is(tmp_path):
     assert "bundled are" in refusal(lambda: find_weights("no-such-weights"))
     assert find_weights(tmp_path / "mine.safetensors") == tmp_path / "mine.safetensors"
+
+
+def test_weights_may_be_read_by_whom_the_mask_of_the_process_lets(tiny_network, tmp_path):
+    before = os.umask(0o022)
+    try:
+        save_checkpoint(tmp_path / "shared.safetensors", tiny_network)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "shared.safetensors").stat().st_mode & 0o777 == 0o644
 
 
 def test_nothing_is_left_beside_a_checkpoint_that_could_not_be_written(tiny_network, tmp_path):
