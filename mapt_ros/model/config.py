@@ -38,6 +38,12 @@ class SemanticConfig(_Section):
     detail_blocks: int = Field(0, ge=0, description="Residual blocks in that branch.")
     blocks: int = Field(0, ge=0, description="Residual blocks that S_t ends with.")
 
+    @model_validator(mode="after")
+    def _blocks_have_a_branch(self) -> "SemanticConfig":
+        if self.detail_blocks and not self.detail_channels:
+            raise ValueError("detail_blocks are in the detail branch, which detail_channels 0 leaves out")
+        return self
+
 
 class InstanceConfig(_Section):
     """The modified Mask R-CNN: anchors, proposals and detections."""

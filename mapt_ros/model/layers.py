@@ -66,9 +66,12 @@ class SeparableConv(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """ConvNeXt's block (Liu et al., 2022) with the house's norm and activation; it begins as nothing.
+    """ConvNeXt's block (Liu et al., 2022) with batch norm and leaky ReLU: what it adds to its input begins as 0.
 
     A depthwise 7x7 convolution, then two 1x1 ones with four times the channels in between.
+
+    Args:
+        channels: of input and output.
     """
 
     def __init__(self, channels: int):
@@ -87,7 +90,7 @@ class ResidualBlock(nn.Module):
 
 
 def residual_blocks(channels: int, count: int) -> nn.Sequential:
-    """``count`` blocks in a row; none of them changes nothing."""
+    """``count`` blocks in a row; with a count of 0, the identity."""
     return nn.Sequential(*(ResidualBlock(channels) for _ in range(count)))
 
 
