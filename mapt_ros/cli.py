@@ -106,6 +106,7 @@ def train(
     data: Annotated[Path | None, typer.Option(help="A dataset folder instead of the recipe's data.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps in all; the stages keep their shares.")] = None,
     init: Annotated[str | None, typer.Option(help="Weights to start from: a name or a .safetensors file.")] = None,
+    grow: Annotated[bool, typer.Option("--grow", help="The network may have parts that these weights lack.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in the folder.")] = False,
     processes: Annotated[
         int | None, typer.Option(min=1, help="That train together; one a GPU, or one a core, without.")
@@ -117,7 +118,7 @@ def train(
     from mapt_ros.training.command import TrainingOptions
     from mapt_ros.training.command import train as run_train
 
-    _report(run_train(TrainingOptions(config, out, data, steps, init, resume, processes, device)), as_json)
+    _report(run_train(TrainingOptions(config, out, data, steps, init, grow, resume, processes, device)), as_json)
 
 
 @app.command()

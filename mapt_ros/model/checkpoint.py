@@ -129,6 +129,36 @@ def load_checkpoint(path: Path, expected: ModelConfig | None = None) -> tuple[MA
     return model.eval(), header
 
 
+def grow_checkpoint(path: Path, config: ModelConfig) -> tuple[MAPT, list[str]]:
+    """A larger network that begins with a smaller one's weights: what the file lacks begins as it does untrained.
+
+    Args:
+        path: a file written by ``save_checkpoint``.
+        config: of the larger network.
+
+    Returns:
+        The network in evaluation mode on the CPU, and its parts that the file lacks, by dotted name.
+
+    Raises:
+        InputError: as ``load_checkpoint``, or the file has a tensor that the larger network has not in that shape.
+    """
+    small, header = load_checkpoint(path)
+    model, given = MAPT(config), small.state_dict()
+    wanted = model.state_dict()
+    for name, tensor in given.items():
+        if name not in wanted or wanted[name].shape != tensor.shape:
+            place = f"{tuple(wanted[name].shape)} in the config" if name in wanted else "not in the config"
+            raise InputError(
+                f"{path}: its network is no part of {config.name!r}: tensor {name!r} is {tuple(tensor.shape)} in the"
+                f" file, {place}; {_difference(header.model, config)}"
+            )
+    model.load_state_dict(given, strict=False)
+    known = {name.rsplit(".", depth)[0] for name in given for depth in range(name.count(".") + 1)}
+    added = [name.split(".") for name in wanted if name not in given]
+    parts = (next(p for n in range(len(a)) if (p := ".".join(a[: n + 1])) not in known) for a in added)
+    return model.eval(), list(dict.fromkeys(parts))
+
+
 def find_weights(name_or_path: str | Path) -> Path:
     """A checkpoint's file: a path as it is, or the name of a bundled one.
 

@@ -22,6 +22,7 @@ def command(
     data: Annotated[Path | None, typer.Option(help="A dataset folder instead of the recipe's data.")] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Steps in all; the stages keep their shares.")] = None,
     init: Annotated[str | None, typer.Option(help="Weights to start from.")] = None,
+    grow: Annotated[bool, typer.Option("--grow", help="The network may have parts that these weights lack.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
@@ -29,7 +30,7 @@ def command(
     from mapt_ros.training.command import TrainingOptions, train
 
     os.environ.setdefault("WORLD_SIZE", "1")
-    options = TrainingOptions(config, out, data, steps, init, resume, device=device)
+    options = TrainingOptions(config, out, data, steps, init, grow, resume, device=device)
     try:
         summary = train(options)
     except InputError as error:

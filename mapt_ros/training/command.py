@@ -29,6 +29,7 @@ class TrainingOptions:
         data: a dataset folder instead of the recipe's data.
         steps: in all; the stages keep their shares.
         init: weights to start from.
+        grow: the recipe's network may have parts that ``init`` lacks.
         resume: go on from the last checkpoint in ``out``, if there is one.
         processes: that train together; None = one a GPU, or one a core as far as they divide the batches.
         device: auto, cpu, cuda or cuda:N.
@@ -39,6 +40,7 @@ class TrainingOptions:
     data: Path | None = None
     steps: int | None = None
     init: str | None = None
+    grow: bool = False
     resume: bool = False
     processes: int | None = None
     device: str = "auto"
@@ -53,6 +55,8 @@ class TrainingOptions:
         Raises:
             InputError: it cannot be read, or an option does not fit it.
         """
+        if self.grow and self.init is None and not self.resume:
+            raise InputError("--grow: needs the smaller network's weights by --init")
         recipe = load_recipe(self.config)
         if self.data is not None:
             split = "train" if any(self.data.glob("*/train")) else None
@@ -65,7 +69,7 @@ class TrainingOptions:
         for name in ("out", "data", "steps", "init"):
             if (value := getattr(self, name)) is not None:
                 texts += [f"--{name}", str(value)]
-        return [*texts, "--resume"] if self.resume else texts
+        return texts + [f"--{name}" for name in ("grow", "resume") if getattr(self, name)]
 
 
 def train(options: TrainingOptions) -> dict:
@@ -147,7 +151,14 @@ def _train_here(options: TrainingOptions, recipe: Recipe) -> dict:
         processes.agree(failure)
         name = Path(options.config).stem
         trainer = Trainer(
-            recipe, name, options.folder, processes, init=options.init, resume=options.resume, writer=writer
+            recipe,
+            name,
+            options.folder,
+            processes,
+            init=options.init,
+            grow=options.grow,
+            resume=options.resume,
+            writer=writer,
         )
         summary = trainer.run()
         if processes.first:

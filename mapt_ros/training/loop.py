@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from mapt_ros.errors import InputError, first_line
-from mapt_ros.model.checkpoint import find_weights, flatten, load_checkpoint, save_checkpoint
+from mapt_ros.model.checkpoint import find_weights, flatten, grow_checkpoint, load_checkpoint, save_checkpoint
 from mapt_ros.model.inference import warn_of_emulation
 from mapt_ros.model.mapt import MAPT
 from mapt_ros.replay.files import write_beside, writing
@@ -67,6 +67,7 @@ class Trainer:
             ``recipe.yaml`` and ``weights.safetensors`` there.
         processes: this one among those that train.
         init: weights to start from instead of random ones.
+        grow: the recipe's network may have parts that ``init`` lacks; they begin as they do untrained.
         resume: go on from the folder's last whole checkpoint.
         writer: writes, in process 0, what of the data is not there yet.
 
@@ -82,6 +83,7 @@ class Trainer:
         processes: Processes,
         *,
         init: str | None = None,
+        grow: bool = False,
         resume: bool = False,
         writer: WorldWriter | None = None,
     ):
@@ -92,7 +94,7 @@ class Trainer:
         checkpoint = self._checkpoint(resume)
 
         checkpoints.seed_random(recipe.seed)
-        self.model = self._network(init, random=checkpoint is not None)
+        self.model = self._network(init, grow, random=checkpoint is not None)
         self.model = self.model.to(processes.device, memory_format=torch.channels_last)  # faster on CPUs and GPUs
         if recipe.batch_norm == "synced":
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)
@@ -304,10 +306,15 @@ class Trainer:
             tqdm.write(f"{self.out}: {where}")
         return checkpoint
 
-    def _network(self, init: str | None, random: bool) -> MAPT:
+    def _network(self, init: str | None, grow: bool, random: bool) -> MAPT:
         """The network to begin with; random weights where a checkpoint replaces them anyway."""
         if random:
             return MAPT(self.config.model)
+        if init is not None and grow:
+            model, added = grow_checkpoint(find_weights(init), self.config.model)
+            if self.processes.first:
+                tqdm.write(f"{init}: begins with these weights; new are {', '.join(added) or 'no parts'}")
+            return model
         if init is not None:
             return load_checkpoint(find_weights(init), self.config.model)[0]
         try:

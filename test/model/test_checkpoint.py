@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from mapt_ros.errors import InputError
-from mapt_ros.model.checkpoint import find_weights, load_checkpoint, read_header, save_checkpoint
+from mapt_ros.model.checkpoint import find_weights, grow_checkpoint, load_checkpoint, read_header, save_checkpoint
 
 
 @pytest.fixture
@@ -61,6 +61,34 @@ def test_another_config_is_refused_with_the_setting_that_differs(tiny_config, sa
     motion = tiny_config.motion.model_copy(update={"stride": 8})
     other = tiny_config.model_copy(update={"motion": motion})
     assert "motion.stride is 4 in the file, 8 in the config" in refusal(lambda: load_checkpoint(saved, other))
+
+
+def larger(config, **changes):
+    semantic = config.semantic.model_copy(update={"detail_channels": 8, "blocks": 1})
+    return config.model_copy(update={"name": "larger", "semantic": semantic, "fpn_blocks": (1, 0, 2, 0)} | changes)
+
+
+def test_a_larger_network_begins_with_a_smaller_ones_weights_and_says_the_same(tiny_config, tiny_network, saved):
+    model, added = grow_checkpoint(saved, larger(tiny_config))
+    assert sorted(added) == ["fpn.blocks", "semantic.blocks", "semantic.detail"]
+    assert model.config.fpn_blocks == (1, 0, 2, 0) and not model.training
+    grown = model.state_dict()
+    assert all(torch.equal(tensor, grown[name]) for name, tensor in tiny_network.state_dict().items())
+    batch = tiny_network.prepare([torch.randint(0, 256, (64, 96, 3), dtype=torch.uint8)])
+    with torch.inference_mode():
+        before, after = (network(batch, [None])[0] for network in (tiny_network, model))
+    assert torch.equal(before.semantic_logits, after.semantic_logits)
+    assert torch.equal(before.detections.boxes, after.detections.boxes)
+
+
+def test_a_network_that_lacks_or_reshapes_what_the_file_has_is_no_larger_one(tiny_config, saved, tmp_path):
+    message = refusal(lambda: grow_checkpoint(saved, larger(tiny_config, fpn_channels=32)))
+    assert "(16," in message and "fpn_channels is 16 in the file, 32 in the config" in message
+    grown = tmp_path / "grown.safetensors"
+    save_checkpoint(grown, grow_checkpoint(saved, larger(tiny_config))[0])
+    message = refusal(lambda: grow_checkpoint(grown, tiny_config))
+    assert "tensor 'fpn.blocks.0.0." in message and "not in the config" in message
+    assert str(saved) in refusal(lambda: load_checkpoint(saved, larger(tiny_config)))  # not without being asked
 
 
 def test_what_no_weight_depends_on_may_be_chosen_anew(tiny_config, saved):

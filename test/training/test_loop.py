@@ -1,10 +1,12 @@
 """A whole training: what it leaves behind, and how it ends when something is wrong."""
 
 import errno
+from pathlib import Path
 
 import cv2
 import pytest
 import torch
+import yaml
 
 from mapt_ros.errors import InputError
 from mapt_ros.model.checkpoint import load_checkpoint
@@ -98,6 +100,25 @@ def test_training_goes_on_from_given_weights(run, tmp_path):
     name = "instance.mask_predictor.6.weight"
     given = load_checkpoint(first / "weights.safetensors")[0].state_dict()[name]
     torch.testing.assert_close(load_checkpoint(second / "weights.safetensors")[0].state_dict()[name], given)
+
+
+def test_a_larger_network_goes_on_from_a_smaller_ones_weights_only_where_asked(run, recipe_values, tmp_path, capsys):
+    small = run("small")
+    config = yaml.safe_load(Path(recipe_values["config"]).read_text())
+    config["model"]["fpn_blocks"] = [1, 0, 0, 0]
+    (tmp_path / "larger.yaml").write_text(yaml.safe_dump(config))
+    how = {"config": str(tmp_path / "larger.yaml"), "optimiser": {"kind": "sgd", "learning_rate": 1e-12}}
+    init = {"init": str(small / "weights.safetensors")}
+    with pytest.raises(InputError, match=r"fpn_blocks is .*0.* in the file, .*1.* in the config"):
+        run("refused", init, **how)
+    with pytest.raises(InputError, match="--grow: needs .* --init"):
+        run("alone", {"grow": True}, **how)
+    grown = run("grown", init | {"grow": True}, **how)
+    assert "new are fpn.blocks\n" in capsys.readouterr().out
+    given = load_checkpoint(small / "weights.safetensors")[0].state_dict()["instance.mask_predictor.6.weight"]
+    state = load_checkpoint(grown / "weights.safetensors")[0].state_dict()
+    torch.testing.assert_close(state["instance.mask_predictor.6.weight"], given)
+    assert "fpn.blocks.0.0.narrow.weight" in state
 
 
 @pytest.mark.parametrize("what", ["loss", "gradient"])

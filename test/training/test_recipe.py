@@ -86,6 +86,14 @@ def test_data_folder_takes_its_training_split_where_it_has_one(recipe_file, data
     assert TrainingOptions(str(recipe_file()), data=dataset_folder / "images").recipe().data[0].split is None
 
 
+def test_every_option_reaches_the_processes_that_train_together(recipe_file, tmp_path):
+    options = TrainingOptions(str(recipe_file()), tmp_path, tmp_path, 4, "w.safetensors", grow=True, resume=True)
+    given = "--device auto --out OUT --data OUT --steps 4 --init w.safetensors --grow --resume".replace(
+        "OUT", str(tmp_path)
+    )
+    assert options.arguments() == [str(recipe_file()), *given.split()]
+
+
 def test_as_many_processes_as_share_every_batch(recipe_values, monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: range(5), raising=False)
     batches = [{"kind": "images", "steps": 1, "batch": n} for n in (12, 4)]
