@@ -1,12 +1,14 @@
 """What shipped weights reach on procedural sequences they were never trained on, and what motion and appearance add.
 
-    python -m benchmarks.weights [--weights compact] [--scenario mixed ...] [--json FILE]
+    python -m benchmarks.weights [--weights compact] [--scenario mixed ...] [--groups 8] [--json FILE]
 
 Sequences are written to the cache first (seeds from 100000 are kept for evaluation). PAT, PQ, TQ and STQ are those of
-``mapt evaluate`` with minimum area 0; every variant of the tracker sees the same detections.
+``mapt evaluate`` with minimum area 0; every variant of the tracker sees the same detections. ``--groups N`` also scores
+every N sequences for themselves, which tells how much the scores of so few can differ.
 """
 
 import argparse
+import copy
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -37,8 +39,11 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a tracker setting")
+    parser.add_argument("--groups", type=int, metavar="N", help="every N sequences for themselves too")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    if options.groups is not None and not 0 < options.groups <= options.sequences:
+        parser.error(f"--groups {options.groups}: expected 1 to the number of sequences, {options.sequences}")
     settings = tracker_settings(options.set)
     PanopticTracker.load(options.weights, **settings)  # what is wrong with either is said before anything is rendered
     processes = len(os.sched_getaffinity(0))
@@ -54,20 +59,29 @@ def main() -> None:
             split="val",
             processes=processes,
         )
-        results[scenario] = numbers(score(options.weights, folder, processes, settings))
-        print(json.dumps({scenario: results[scenario]}), flush=True)
+        outcomes = score(options.weights, folder, processes, settings)
+        found = {scenario: numbers(merged(outcomes))}
+        for first in range(0, len(outcomes), options.groups) if options.groups else ():
+            group = outcomes[first : first + options.groups]
+            found[f"{scenario}, {first + 1} to {first + len(group)}"] = numbers(merged(group))
+        print(json.dumps(found), flush=True)
+        results |= found
     print(table(results))
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
-def score(weights: str, folder: Path, processes: int, settings: dict) -> Comparison:
-    """All variants over a folder of sequences, as many sequences at a time as there are processes."""
+def score(weights: str, folder: Path, processes: int, settings: dict) -> list[Comparison]:
+    """All variants over each sequence of a folder, as many sequences at a time as there are processes."""
     dataset = open_dataset(folder, "val")
     parts = [(weights, Dataset(folder, dataset.classes, (sequence,)), settings) for sequence in dataset.sequences]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        outcomes = list(tqdm(pool.map(_score, parts), total=len(parts), desc=folder.name, unit="sequence"))
-    total = outcomes[0]
+        return list(tqdm(pool.map(_score, parts), total=len(parts), desc=folder.name, unit="sequence"))
+
+
+def merged(outcomes: list[Comparison]) -> Comparison:
+    """Those of several sequences as one; they stay as they are."""
+    total = copy.deepcopy(outcomes[0])
     for outcome in outcomes[1:]:
         total.merge(outcome)
     return total
