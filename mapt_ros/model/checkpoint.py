@@ -102,7 +102,7 @@ def load_checkpoint(path: Path, expected: ModelConfig | None = None) -> tuple[MA
     header = read_header(path)
     config = expected or header.model
     if config.of_weights() != header.model.of_weights():
-        raise InputError(f"{path}: weights of another config; {_difference(header.model, config)}")
+        raise InputError(f"{path}: weights of another config; {_differences(header.model, config)[0]}")
     model = MAPT(config)
     wanted = model.state_dict()
     try:
@@ -137,12 +137,14 @@ def grow_checkpoint(path: Path, config: ModelConfig) -> tuple[MAPT, list[str]]:
         config: of the larger network.
 
     Returns:
-        The network in evaluation mode on the CPU, and its parts that the file lacks, by dotted name.
+        The network in evaluation mode on the CPU, and a line for every setting in which the two configs differ: also
+        for those that change what a weight means without adding any, which only the caller can judge.
 
     Raises:
         InputError: as ``load_checkpoint``, or the file has a tensor that the larger network has not in that shape.
     """
     small, header = load_checkpoint(path)
+    differences = _differences(header.model, config)
     model, given = MAPT(config), small.state_dict()
     wanted = model.state_dict()
     for name, tensor in given.items():
@@ -150,13 +152,10 @@ def grow_checkpoint(path: Path, config: ModelConfig) -> tuple[MAPT, list[str]]:
             place = f"{tuple(wanted[name].shape)} in the config" if name in wanted else "not in the config"
             raise InputError(
                 f"{path}: its network is no part of {config.name!r}: tensor {name!r} is {tuple(tensor.shape)} in the"
-                f" file, {place}; {_difference(header.model, config)}"
+                f" file, {place}; {differences[0]}"
             )
     model.load_state_dict(given, strict=False)
-    known = {name.rsplit(".", depth)[0] for name in given for depth in range(name.count(".") + 1)}
-    added = [name.split(".") for name in wanted if name not in given]
-    parts = (next(p for n in range(len(a)) if (p := ".".join(a[: n + 1])) not in known) for a in added)
-    return model.eval(), list(dict.fromkeys(parts))
+    return model.eval(), differences
 
 
 def find_weights(name_or_path: str | Path) -> Path:
@@ -180,11 +179,10 @@ def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
-def _difference(found: ModelConfig, wanted: ModelConfig) -> str:
-    """The first setting in which the weights of two configs differ, in words."""
+def _differences(found: ModelConfig, wanted: ModelConfig) -> list[str]:
+    """The settings in which the weights of two configs differ, in words."""
     left, right = (flatten(config.of_weights()) for config in (found, wanted))
-    key = next(k for k in left if left[k] != right[k])
-    return f"{key} is {left[key]!r} in the file, {right[key]!r} in the config"
+    return [f"{k} is {left[k]!r} in the file, {right[k]!r} in the config" for k in left if left[k] != right[k]]
 
 
 def flatten(sections: dict, prefix: str = "") -> dict:

@@ -311,9 +311,9 @@ class Trainer:
         if random:
             return MAPT(self.config.model)
         if init is not None and grow:
-            model, added = grow_checkpoint(find_weights(init), self.config.model)
+            model, differences = grow_checkpoint(find_weights(init), self.config.model)
             if self.processes.first:
-                tqdm.write(f"{init}: begins with these weights; new are {', '.join(added) or 'no parts'}")
+                tqdm.write(f"{init}: begins with these weights; {'; '.join(differences) or 'of the same config'}")
             return model
         if init is not None:
             return load_checkpoint(find_weights(init), self.config.model)[0]

@@ -69,8 +69,12 @@ def larger(config, **changes):
 
 
 def test_a_larger_network_begins_with_a_smaller_ones_weights_and_says_the_same(tiny_config, tiny_network, saved):
-    model, added = grow_checkpoint(saved, larger(tiny_config))
-    assert sorted(added) == ["fpn.blocks", "semantic.blocks", "semantic.detail"]
+    model, differences = grow_checkpoint(saved, larger(tiny_config))
+    assert differences == [
+        "fpn_blocks is (0, 0, 0, 0) in the file, (1, 0, 2, 0) in the config",
+        "semantic.detail_channels is 0 in the file, 8 in the config",
+        "semantic.blocks is 0 in the file, 1 in the config",
+    ]
     assert model.config.fpn_blocks == (1, 0, 2, 0) and not model.training
     grown = model.state_dict()
     assert all(torch.equal(tensor, grown[name]) for name, tensor in tiny_network.state_dict().items())
@@ -79,6 +83,12 @@ def test_a_larger_network_begins_with_a_smaller_ones_weights_and_says_the_same(t
         before, after = (network(batch, [None])[0] for network in (tiny_network, model))
     assert torch.equal(before.semantic_logits, after.semantic_logits)
     assert torch.equal(before.detections.boxes, after.detections.boxes)
+
+
+def test_a_setting_that_gives_weights_another_meaning_is_told_when_growing(tiny_config, saved):
+    motion = tiny_config.motion.model_copy(update={"stride": 8})
+    differences = grow_checkpoint(saved, larger(tiny_config, motion=motion))[1]
+    assert "motion.stride is 4 in the file, 8 in the config" in differences
 
 
 def test_a_network_that_lacks_or_reshapes_what_the_file_has_is_no_larger_one(tiny_config, saved, tmp_path):
