@@ -162,11 +162,12 @@ def class_weights(classes: Tensor, kinds: int, balance: float) -> Tensor:
     return F.pad(weights, (0, 1)).gather(1, bins)
 
 
-def motion_loss(propagated: Tensor, target: Tensor) -> Tensor:
+def motion_loss(propagated: Tensor, previous: Tensor, target: Tensor) -> Tensor:
     """Binary cross-entropy plus dice between propagated masks and the same tracks' masks in the current frame.
 
     Args:
-        propagated, target: Nxhxw in [0, 1]. N = 0 gives zero.
+        propagated, previous, target: Nxhxw in [0, 1]; the propagated masks are those of ``previous``, carried on. N = 0
+            gives zero.
     """
     if len(propagated) == 0:
         return propagated.sum()
@@ -174,9 +175,10 @@ def motion_loss(propagated: Tensor, target: Tensor) -> Tensor:
     # there, its inverse, lets the first steps of the motion head drown out all other heads.
     hit, missed = (torch.log(_LIFT + (1 - _LIFT) * p) for p in (propagated, 1 - propagated))
     entropy = -(target * hit + (1 - target) * missed).sum(dim=(1, 2))
-    extent = target.sum(dim=(1, 2)) + 1
-    dice = 1 - (2 * (propagated * target).sum(dim=(1, 2)) + 1) / (propagated.sum(dim=(1, 2)) + extent)
-    return (entropy / extent + dice).mean()
+    before, now = (masks.sum(dim=(1, 2)) + 1 for masks in (previous, target))
+    dice = 1 - (2 * (propagated * target).sum(dim=(1, 2)) + 1) / (propagated.sum(dim=(1, 2)) + now)
+    # By the larger extent: of a car that all but vanishes behind another, the few pixels left would count hundredfold.
+    return (entropy / torch.maximum(before, now) + dice).mean()
 
 
 def displacement_loss(
@@ -355,9 +357,8 @@ def mapt_losses(
     ids = [t.track_ids + (i % pairs) * _ID_RANGE for i, t in enumerate(things)]
     count = sum(len(t.boxes) for t in batch.previous_things)
     (of_tracks,) = shares([len(displacements)])  # those in both frames, which the appearance loss looks for too
-    motion = motion_loss(propagated[tracks.valid], tracks.masks[tracks.valid]) + weights.displacement * (
-        displacements.mean() if len(displacements) else displacements.sum()
-    )
+    motion = motion_loss(*(masks[tracks.valid] for masks in (propagated, tracks.previous_masks, tracks.masks)))
+    motion = motion + weights.displacement * (displacements.mean() if len(displacements) else displacements.sum())
     return losses | {
         "motion": weights.motion * of_tracks * motion,
         "appearance": weights.appearance

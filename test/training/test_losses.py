@@ -102,16 +102,27 @@ def test_unlabelled_pixels_do_not_count():
 def test_a_propagated_mask_that_fits_costs_least():
     target = torch.zeros(2, 8, 8)
     target[:, 2:5, 2:5] = 1
-    right = motion_loss(target.clone(), target)
-    beside = motion_loss(torch.roll(target, 2, dims=2), target)
-    nowhere = motion_loss(torch.zeros_like(target), target)
+    previous = torch.roll(target, 1, dims=2)
+    right = motion_loss(target.clone(), previous, target)
+    beside = motion_loss(torch.roll(target, 2, dims=2), previous, target)
+    nowhere = motion_loss(torch.zeros_like(target), previous, target)
     assert right < 0.01 < beside and right < nowhere
-    assert motion_loss(torch.zeros(0, 8, 8), torch.zeros(0, 8, 8)).item() == 0
+    none = torch.zeros(0, 8, 8)
+    assert motion_loss(none, none, none).item() == 0
+
+
+def test_a_track_that_all_but_vanishes_costs_no_more_than_one_that_is_lost():
+    whole, sliver = torch.zeros(1, 40, 40), torch.zeros(1, 40, 40)
+    whole[:, 5:35, 5:35] = 1
+    sliver[:, 5, 5:8] = 1
+    vanished = motion_loss(whole.clone(), whole, sliver)
+    lost = motion_loss(torch.zeros_like(whole), whole, whole)
+    assert 1 < vanished <= lost
 
 
 def test_the_motion_loss_pulls_hardest_where_the_mask_is_all_wrong():
     propagated = torch.zeros(1, 4, 4, requires_grad=True)
-    motion_loss(propagated, torch.ones(1, 4, 4)).backward()
+    motion_loss(propagated, torch.ones(1, 4, 4), torch.ones(1, 4, 4)).backward()
     assert (propagated.grad < -1).all()
 
 
