@@ -19,6 +19,7 @@ _USED_ONLY = (
     "detections",
     "score_floor",
     "nms_threshold",
+    "box_margin",
 )
 
 
@@ -60,6 +61,9 @@ class InstanceConfig(_Section):
     detections: int = Field(100, ge=1, description="Detections kept an image.")
     score_floor: float = Field(0.05, ge=0, le=1, description="Detections below are never formed.")
     nms_threshold: float = Field(0.5, gt=0, le=1)
+    box_margin: float = Field(
+        0.0, ge=0, le=1, description="Share of a detected box's sides added on every side before a mask is made in it."
+    )
     semantic_context: bool = Field(
         False, description="Whether S_t joins the pyramid's fine levels before the things' heads."
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchvision.models.detection.image_list import ImageList
 
 from mapt_ros.model.instance import InstanceHead
-from mapt_ros.model.rpn import best_boxes, decoded
+from mapt_ros.model.rpn import best_boxes, clipped, decoded, widened
 
 ROUNDS = 10  # of suppression; chains of boxes that suppress and save each other took five at most where we looked
 _LEAST_PROPOSAL, _LEAST_BOX = 1e-3, 1e-2  # torchvision's least sides, in pixels
@@ -52,6 +52,7 @@ def find(
     proposals, usable, rpn_settled = propose(head, objectness, deltas, anchors, sizes[0])
     class_logits, box_deltas = head._classify(pyramid, list(proposals), sizes)
     boxes, scores, labels, settled = choose(head, class_logits, box_deltas, proposals, usable, sizes[0])
+    boxes = widened(boxes, head.box_margin, sizes[0])
     masks = head._mask_logits(pyramid, list(boxes), list(labels), sizes)
     masks = masks.view(*labels.shape, *masks.shape[1:])
     return FixedDetections(boxes, scores, labels, masks, rpn_settled & settled)
@@ -150,12 +151,6 @@ def suppressed(
     settled = (again == keep).flatten(1).all(dim=1)
     kept, first = keep[..., 0].sort(dim=1, descending=True, stable=True)
     return order.gather(1, first[:, :most]), kept[:, :most] > 0, settled
-
-
-def clipped(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """...x4 boxes as far as they lie in an image of that height and width."""
-    height, width = size
-    return torch.stack([boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)], dim=-1).flatten(-2)
 
 
 def large(boxes: Tensor, least: float) -> Tensor:

@@ -15,7 +15,7 @@ from mapt_ros.model.config import InstanceConfig
 from mapt_ros.model.layers import SeparableConv, group_norm, in_round_numbers
 from mapt_ros.model.matching import choose_rois
 from mapt_ros.model.roi import PyramidRoIAlign
-from mapt_ros.model.rpn import MOSTLY, Anchors, CrowdAwareRPN, ProposalHead, covered
+from mapt_ros.model.rpn import MOSTLY, Anchors, CrowdAwareRPN, ProposalHead, covered, widened
 from mapt_ros.model.sampling import SeededSampler
 
 
@@ -135,6 +135,7 @@ class InstanceHead(nn.Module):
             detections_per_img=config.detections,
         )
         self.roi_heads.fg_bg_sampler = SeededSampler(config.sampled_rois, 0.25)
+        self.box_margin = config.box_margin
         self.mask_pool = PyramidRoIAlign(14, config.canonical_box)
         self.mask_predictor = MaskPredictor(inputs, config.mask_channels, classes)
 
@@ -156,6 +157,7 @@ class InstanceHead(nn.Module):
         if least_score > 0:  # they come best first
             counts = [int((s >= least_score).sum()) for s in scores]
             boxes, scores, labels = ([t[:n] for t, n in zip(v, counts)] for v in (boxes, scores, labels))
+        boxes = [widened(b, self.box_margin, size) for b, size in zip(boxes, sizes)]
         mask_logits = self._mask_logits(pyramid, boxes, labels, sizes).split([len(b) for b in boxes])
         return [
             Detections(b, s, kinds, masks, b.new_zeros(len(b), 0))

@@ -123,3 +123,17 @@ def decoded(deltas: Tensor, anchors: Tensor, weights: tuple[float, float, float,
     centres = deltas[..., :2] / weights[0] * sides + centres
     half = 0.5 * ((deltas[..., 2:] / weights[2]).clamp(max=_LARGEST_STEP).exp() * sides)
     return torch.cat([centres - half, centres + half], dim=-1)
+
+
+def clipped(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """...x4 boxes as far as they lie in an image of that height and width."""
+    height, width = size
+    return torch.stack([boxes[..., 0::2].clamp(0, width), boxes[..., 1::2].clamp(0, height)], dim=-1).flatten(-2)
+
+
+def widened(boxes: Tensor, margin: float, size: tuple[int, int]) -> Tensor:
+    """...x4 boxes with ``margin`` times their sides more on every side, as far as they lie in an image of that size."""
+    if not margin:
+        return boxes
+    more = margin * (boxes[..., 2:] - boxes[..., :2])
+    return clipped(torch.cat([boxes[..., :2] - more, boxes[..., 2:] + more], dim=-1), size)

@@ -41,9 +41,10 @@ def test_a_chain_longer_than_the_rounds_is_said_not_to_be_settled():
 
 @torch.inference_mode()
 @pytest.mark.parametrize("size", [(96, 160), (32, 64)])  # the smaller has levels with fewer anchors than proposals
-@pytest.mark.parametrize("floor", [0.0, 0.34, 1.0])
-def test_the_head_finds_what_torchvisions_parts_find(tiny_network, size, floor, monkeypatch):
+@pytest.mark.parametrize(("floor", "margin"), [(0.0, 0.0), (0.0, 0.3), (0.34, 0.0), (1.0, 0.3)])
+def test_the_head_finds_what_torchvisions_parts_find(tiny_network, size, floor, margin, monkeypatch):
     tiny_network.instance.roi_heads.score_thresh = floor
+    tiny_network.instance.box_margin = margin
     torch.manual_seed(1)
     batch = tiny_network.prepare([torch.randint(0, 256, (*size, 3), dtype=torch.uint8) for _ in range(2)])
     pyramid = tiny_network.encode(batch.images)

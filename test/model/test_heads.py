@@ -146,6 +146,27 @@ def test_mask_logits_are_those_of_the_detected_class():
     torch.testing.assert_close(found.mask_logits, expected)
 
 
+def test_masks_are_made_in_boxes_with_a_margin_that_ends_at_the_image():
+    config = InstanceConfig(proposals=8, detections=4, box_channels=16, mask_channels=16, score_floor=0.0)
+    levels, images = pyramid(64, 96), torch.zeros(1, 3, 64, 96)
+
+    def found(margin: float):
+        torch.manual_seed(0)
+        head = InstanceHead(CHANNELS, 2, config.model_copy(update={"box_margin": margin})).eval()
+        with torch.inference_mode():
+            (detections,) = head(levels, [(60, 90)], images)
+            masks = head.mask_predictor(head.mask_pool(levels, [detections.boxes], [(60, 90)]))
+        return detections, masks[torch.arange(len(masks)), detections.labels]
+
+    (tight, _), (wide, masks) = found(0.0), found(0.25)
+    assert torch.equal(tight.scores, wide.scores) and torch.equal(tight.labels, wide.labels)
+    for (x0, y0, x1, y1), box in zip(tight.boxes.tolist(), wide.boxes.tolist(), strict=True):
+        across, down = (x1 - x0) / 4, (y1 - y0) / 4
+        expected = [max(x0 - across, 0), max(y0 - down, 0), min(x1 + across, 90), min(y1 + down, 60)]
+        assert box == pytest.approx(expected, abs=1e-4)
+    torch.testing.assert_close(wide.mask_logits, masks)
+
+
 @pytest.fixture
 def appearance() -> AppearanceHead:
     torch.manual_seed(0)
