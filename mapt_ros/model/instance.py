@@ -171,7 +171,7 @@ class InstanceHead(nn.Module):
         batch: Tensor,
         targets: list[InstanceTargets],
     ) -> dict[str, Tensor]:
-        """The RPN's two losses, the two of the boxes and that of the masks; the head must be in training mode."""
+        """The RPN's two losses, the two of the boxes and the two of the masks; the head must be in training mode."""
         as_dicts = [
             {"boxes": t.boxes, "labels": t.labels} | ({} if t.crowd is None else {"crowd": t.crowd}) for t in targets
         ]
@@ -197,7 +197,8 @@ class InstanceHead(nn.Module):
         mask_logits = self._mask_logits(pyramid, list(boxes.split(counts)), [labels], sizes)
         wanted = masks_in_boxes(torch.cat([t.masks for t in targets]), boxes, mask_logits.shape[-1], things)
         mask_loss = F.binary_cross_entropy_with_logits(mask_logits, wanted) if len(wanted) else mask_logits.sum()
-        return losses | {"classes": class_loss, "boxes": box_loss, "masks": mask_loss}
+        overlap_loss = mask_overlap_loss(mask_logits, wanted)
+        return losses | {"classes": class_loss, "boxes": box_loss, "masks": mask_loss, "mask_overlaps": overlap_loss}
 
     def _classify(
         self, pyramid: dict[str, Tensor], boxes: list[Tensor], sizes: list[tuple[int, int]]
@@ -214,6 +215,23 @@ class InstanceHead(nn.Module):
         kinds = torch.cat(labels)
         logits = in_round_numbers(self.mask_predictor, self.mask_pool(pyramid, boxes, sizes))
         return logits[torch.arange(len(kinds), device=kinds.device), kinds]
+
+
+def mask_overlap_loss(logits: Tensor, wanted: Tensor) -> Tensor:
+    """One minus the soft IoU (Jaccard index) of masks with what they should be, averaged over them.
+
+    Every mask counts alike, as in PQ and STQ's association quality, however few of its box's cells it fills.
+
+    Args:
+        logits: NxMxM; N = 0 gives zero.
+        wanted: NxMxM in [0, 1].
+    """
+    if len(wanted) == 0:
+        return logits.sum()
+    said = logits.float().sigmoid()
+    shared = (said * wanted).sum(dim=(1, 2))
+    either = (said + wanted).sum(dim=(1, 2)) - shared
+    return (1 - shared / either.clamp(min=1e-6)).mean()
 
 
 def masks_in_boxes(masks: Tensor, boxes: Tensor, size: int, of: Tensor | None = None) -> Tensor:

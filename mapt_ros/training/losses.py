@@ -73,6 +73,7 @@ class LossWeights(BaseModel):
     instance_every: int = Field(
         1, ge=1, description="The instance loss looks at every n-th frame of a process's batch."
     )
+    mask_overlap: float = Field(0.0, ge=0, description="Weight of the masks' soft Jaccard loss in the instance one.")
     semantic: float = Field(1.0, ge=0)
     motion: float = Field(1.0, ge=0)
     displacement: float = Field(0.2, ge=0, description="Share of the motion loss that looks at the offsets themselves.")
@@ -295,7 +296,7 @@ def image_losses(
         * (
             of_anchors * (instance["loss_objectness"] + instance["loss_rpn_box_reg"])
             + of_rois * (instance["classes"] + instance["boxes"])
-            + of_masks * instance["masks"]
+            + of_masks * (instance["masks"] + weights.mask_overlap * instance["mask_overlaps"])
         ),
         "semantic": weights.semantic * of_images * _semantic(semantic.logits, seen, weights),
     }

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from mapt_ros.model.appearance import AppearanceHead
 from mapt_ros.model.backbone import LEVELS, STRIDES, TwoWayFPN
 from mapt_ros.model.config import AppearanceConfig, InstanceConfig, ModelConfig, MotionConfig, SemanticConfig
-from mapt_ros.model.instance import InstanceHead
+from mapt_ros.model.instance import InstanceHead, mask_overlap_loss
 from mapt_ros.model.semantic import SemanticContext, SemanticHead
 from mapt_ros.tracking.config import load_config
 
@@ -144,6 +144,21 @@ def test_mask_logits_are_those_of_the_detected_class():
     expected = logits[torch.arange(len(found)), found.labels]
     assert len(found) > 0
     torch.testing.assert_close(found.mask_logits, expected)
+
+
+def test_mask_overlap_is_one_minus_the_mean_iou():
+    wanted = torch.zeros(2, 4, 4)
+    wanted[0, :2] = 1  # 8 cells, of which the mask shows half, and 4 more
+    wanted[1, 0, 0] = 1  # found
+    said = torch.zeros(2, 4, 4)
+    said[0, 1:3] = 1
+    said[1, 0, 0] = 1
+    logits = (120.0 * said - 60).requires_grad_()
+    torch.testing.assert_close(mask_overlap_loss(logits, wanted), torch.tensor((1 - 4 / 12) / 2))
+    assert mask_overlap_loss(logits[:0], wanted[:0]).item() == 0
+    open_question = torch.zeros(2, 4, 4, requires_grad=True)
+    mask_overlap_loss(open_question, wanted).backward()
+    assert -open_question.grad[1, 0, 0] > 1.3 * -open_question.grad[0, 0, 0] > 0  # a cell counts more in a small mask
 
 
 def test_masks_are_made_in_boxes_with_a_margin_that_ends_at_the_image():

@@ -35,7 +35,7 @@ def run_two(*arguments):
 
 def test_gradients_of_two_processes_equal_those_of_one_on_the_joint_batch(recipe_file, tmp_path, monkeypatch):
     stages = [{"kind": kind, "steps": 1, "batch": 4} for kind in ("images", "pairs")]
-    recipe = recipe_file(stages=stages, batch_norm="frozen", losses={"semantic_overlap": 1.0})
+    recipe = recipe_file(stages=stages, batch_norm="frozen", losses={"semantic_overlap": 1.0, "mask_overlap": 1.0})
     codes, errors = run_two(SCRIPT, recipe, tmp_path / "two.safetensors")
     assert codes == [0, 0], errors
     monkeypatch.setattr(sys, "argv", [str(SCRIPT), str(recipe), str(tmp_path / "one.safetensors")])

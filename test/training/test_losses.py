@@ -78,6 +78,17 @@ def test_the_semantic_loss_takes_both_parts(pair, tiny_network):
     assert 0 < (more - plain) <= 0.5
 
 
+def test_the_instance_loss_takes_the_masks_overlap_too(pair, tiny_network):
+    batch = batch_of(pair)
+    tiny_network.train()
+    plain, half, whole = (
+        mapt_losses(tiny_network, batch, LossWeights(mask_overlap=weight), [3, 4])["instance"]
+        for weight in (0.0, 0.5, 1.0)
+    )
+    assert 0 < whole - plain <= 1
+    torch.testing.assert_close(half - plain, (whole - plain) / 2, atol=1e-5, rtol=1e-4)
+
+
 def test_balance_gives_rare_classes_their_share():
     classes = torch.tensor([[0] * 12 + [1] * 3 + [255], [255] * 16])
     torch.testing.assert_close(class_weights(classes, 3, 0.0)[0], torch.tensor([1.0] * 15 + [0]))
