@@ -1,10 +1,10 @@
 """What shipped weights reach on procedural sequences they were never trained on, and what motion and appearance add.
 
-    python -m benchmarks.weights [--weights compact] [--scenario mixed ...] [--groups 8] [--json FILE]
+    python -m benchmarks.weights [--weights compact] [--scenario mixed ...] [--seed 100000 ...] [--groups 8] [--json FILE]
 
 Sequences are written to the cache first (seeds from 100000 are kept for evaluation). PAT, PQ, TQ and STQ are those of
 ``mapt evaluate`` with minimum area 0; every variant of the tracker sees the same detections. ``--groups N`` also scores
-every N sequences for themselves, which tells how much the scores of so few can differ.
+every N sequences of a seed for themselves, which tells how much the scores of so few can differ.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import copy
 import json
 import os
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="may be given again; all without")
     parser.add_argument("--sequences", type=int, default=8)
     parser.add_argument("--frames", type=int, default=40)
-    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--seed", type=int, action="append", help=f"may be given again; {SEED} without")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a tracker setting")
     parser.add_argument("--groups", type=int, metavar="N", help="every N sequences for themselves too")
     parser.add_argument("--json", type=Path)
@@ -46,37 +47,45 @@ def main() -> None:
         parser.error(f"--groups {options.groups}: expected 1 to the number of sequences, {options.sequences}")
     settings = tracker_settings(options.set)
     PanopticTracker.load(options.weights, **settings)  # what is wrong with either is said before anything is rendered
-    processes = len(os.sched_getaffinity(0))
-    results = {}
+    results, groups = {}, {}
     for scenario in options.scenario or SCENARIOS:
-        folder = cache_dir() / "evaluation" / f"{scenario}_{options.seed}_{options.sequences}x{options.frames}"
-        synthesise(
-            folder,
-            seed=options.seed,
-            sequences=options.sequences,
-            frames=options.frames,
-            scenario=scenario,
-            split="val",
-            processes=processes,
-        )
-        outcomes = score(options.weights, folder, processes, settings)
-        found = {scenario: numbers(merged(outcomes))}
-        for first in range(0, len(outcomes), options.groups) if options.groups else ():
-            group = outcomes[first : first + options.groups]
-            found[f"{scenario}, {first + 1} to {first + len(group)}"] = numbers(merged(group))
-        print(json.dumps(found), flush=True)
-        results |= found
-    print(table(results))
+        outcomes = []
+        for seed in dict.fromkeys(options.seed or [SEED]):
+            of_seed = score(options.weights, written(scenario, seed, options.sequences, options.frames), settings)
+            outcomes += of_seed
+            for first in range(0, len(of_seed), options.groups) if options.groups else ():
+                group = of_seed[first : first + options.groups]
+                groups[f"{scenario} {seed}, {first + 1} to {first + len(group)}"] = numbers(merged(group))
+        results[scenario] = numbers(merged(outcomes))
+        print(json.dumps({scenario: results[scenario]}), flush=True)
+    print(table(results | groups))
+    if groups:
+        print(spread(groups))
     if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
+        options.json.write_text(json.dumps(results | groups, indent=1) + "\n")
 
 
-def score(weights: str, folder: Path, processes: int, settings: dict) -> list[Comparison]:
-    """All variants over each sequence of a folder, as many sequences at a time as there are processes."""
+def written(scenario: str, seed: int, sequences: int, frames: int) -> Path:
+    """The folder of these sequences, written now where the cache lacks it."""
+    folder = cache_dir() / "evaluation" / f"{scenario}_{seed}_{sequences}x{frames}"
+    synthesise(
+        folder, seed=seed, sequences=sequences, frames=frames, scenario=scenario, split="val", processes=_processes()
+    )
+    return folder
+
+
+def score(weights: str, folder: Path, settings: dict) -> list[Comparison]:
+    """All variants over each sequence of a folder, as many sequences at a time as there are cores."""
     dataset = open_dataset(folder, "val")
-    parts = [(weights, Dataset(folder, dataset.classes, (sequence,)), settings) for sequence in dataset.sequences]
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    # names that no other folder's sequences have
+    named = [replace(sequence, name=f"{folder.name}/{sequence.name}") for sequence in dataset.sequences]
+    parts = [(weights, Dataset(folder, dataset.classes, (sequence,)), settings) for sequence in named]
+    with ProcessPoolExecutor(_processes(), mp_context=get_context("spawn")) as pool:
         return list(tqdm(pool.map(_score, parts), total=len(parts), desc=folder.name, unit="sequence"))
+
+
+def _processes() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def merged(outcomes: list[Comparison]) -> Comparison:
@@ -102,11 +111,16 @@ def numbers(comparison: Comparison) -> dict:
         "variants": scores,
         "propagation_beyond_8px": comparison.propagation.summary(8.0),
         "propagation_all": comparison.propagation.summary(-1.0),
-        "combined_over_best_single_head": combined["PAT"] - max(motion["PAT"], appearance["PAT"]),
-        "tq_lost_by_shuffling": motion["TQ"] - scores["motion, shuffled offsets"]["TQ"],
-        "tq_over_iou_tracker": combined["TQ"] - scores["plain IoU tracker"]["TQ"],
+        "combined_over_best_single_head": _difference(combined["PAT"], motion["PAT"], appearance["PAT"]),
+        "tq_lost_by_shuffling": _difference(motion["TQ"], scores["motion, shuffled offsets"]["TQ"]),
+        "tq_over_iou_tracker": _difference(combined["TQ"], scores["plain IoU tracker"]["TQ"]),
         "per_class": {name: {key: row[key] for key in ("PQ", "IoU", "TQ")} for name, row in per_class.items()},
     }
+
+
+def _difference(value: float | None, *others: float | None) -> float | None:
+    """To the best of the others; None where the drives have nothing to measure."""
+    return None if value is None or None in others else value - max(others)
 
 
 def table(results: dict) -> str:
@@ -122,6 +136,21 @@ def table(results: dict) -> str:
         values += [result["tq_over_iou_tracker"]]
         cells = ["-" if value is None else f"{100 * value:.1f}" for value in values]
         lines.append(f"| {scenario} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def spread(groups: dict) -> str:
+    """Mean, least and greatest of the groups' PAT and STQ, in percent."""
+    lines = []
+    for name in ("PAT", "STQ"):
+        values = [group["variants"]["combined"][name] for group in groups.values()]
+        values = [100 * value for value in values if value is not None]
+        if not values:
+            continue
+        mean = sum(values) / len(values)
+        lines.append(
+            f"{name} of the {len(values)} groups: {mean:.1f} on average, {min(values):.1f} to {max(values):.1f}"
+        )
     return "\n".join(lines)
 
 
