@@ -12,7 +12,6 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torchvision.ops import box_iou
@@ -20,11 +19,12 @@ from torchvision.ops import box_iou
 from benchmarks.command import start, tracker_settings
 from mapt_ros.data.labels import KITTI_STEP
 from mapt_ros.errors import InputError, first_line
+from mapt_ros.replay.files import write_beside
 from mapt_ros.replay.kitti import find_sequences
 from mapt_ros.replay.sources import read_image
 from mapt_ros.tracking.frame import PanopticFrame
 from mapt_ros.tracking.tracker import PanopticTracker
-from mapt_ros.viz.overlay import Trails, contact_sheet, draw_overlay
+from mapt_ros.viz.overlay import Trails, contact_sheet, draw_overlay, png_bytes
 
 FOUND_IOU = 0.45
 CARS = Path(__file__).with_name("real_cars.json")
@@ -58,7 +58,7 @@ def main() -> None:
     print(table(ids))
     if options.overlays:
         chosen = np.linspace(0, len(overlays) - 1, min(8, len(overlays))).round().astype(int)
-        cv2.imwrite(str(options.overlays), contact_sheet([overlays[i] for i in chosen], 2)[..., ::-1])
+        write_beside(options.overlays, png_bytes(contact_sheet([overlays[i] for i in chosen], 2)))
 
 
 def box_at(index: int, frames: list[int], boxes: list[list[float]]) -> list[float]:

@@ -312,6 +312,16 @@ def _report(result: dict, as_json: bool) -> None:
         typer.echo(f"{key}: {value}")
 
 
+def _is_of_ros(module: str) -> bool:
+    """Whether a module comes with a ROS installation, or is built where there is one."""
+    package = module.split(".")[0]
+    return (
+        package in ("rclpy", "cv_bridge")
+        or package.endswith(("_msgs", "_srvs", "_interfaces"))
+        or module == "mapt_ros.msg"
+    )
+
+
 def main() -> None:
     """Entry point of the console script."""
     share_cores()
@@ -322,7 +332,7 @@ def main() -> None:
         print(f"mapt: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     except ModuleNotFoundError as error:
-        if error.name not in ("rclpy", "mapt_ros.msg"):
+        if not _is_of_ros(error.name or ""):
             raise
         print(f"mapt: no ROS 2 here ({error.name}); source a ROS installation or run make setup", file=sys.stderr)
         raise SystemExit(2) from None

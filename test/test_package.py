@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import mapt_ros
-from mapt_ros.tracking.config import TrackerConfig
+from mapt_ros.tracking.config import load_config
 from mapt_ros.tracking.frame import Association, TrackState
 
 if sys.version_info >= (3, 11):
@@ -124,10 +124,16 @@ def test_package_imports_without_torch_and_ros():
     assert result.stdout.strip() == ""
 
 
-@pytest.mark.parametrize("missing", ["rclpy", "mapt_ros.msg"])
-def test_node_without_ros_is_one_line(missing):
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [("node", "rclpy"), ("node", "mapt_ros.msg"), ("demo", "rclpy"), ("demo", "cv_bridge"), ("demo", "sensor_msgs")],
+)
+def test_commands_without_ros_are_one_line(command, missing):
+    pytest.importorskip("rclpy", reason="something else of ROS is missing then")
     code = f"import sys; sys.modules[{missing!r}] = None; from mapt_ros.cli import main; main()"
-    result = subprocess.run([sys.executable, "-c", code, "node"], capture_output=True, text=True, check=False, cwd=ROOT)
+    result = subprocess.run(
+        [sys.executable, "-c", code, command], capture_output=True, text=True, check=False, cwd=ROOT
+    )
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1 and "no ROS 2 here" in result.stderr
 
@@ -144,9 +150,10 @@ def test_parameter_file_has_the_parameters_of_the_contract(parameter_file):
     assert set(values) | set(mentioned) == PARAMETERS
 
 
-def test_parameter_file_leaves_tracker_settings_to_the_weights_and_names_their_defaults(parameter_file):
+def test_parameter_file_leaves_tracker_settings_to_the_weights_and_names_those_of_compact(parameter_file):
     _, mentioned = parameter_file
-    assert mentioned == {name: TrackerConfig.model_fields[name].default for name in mentioned}
+    settings = load_config("compact").tracker
+    assert mentioned == {name: getattr(settings, name) for name in mentioned}
 
 
 def test_parameter_file_says_what_the_node_does_without_it(monkeypatch):

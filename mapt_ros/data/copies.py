@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from mapt_ros.data.frames import Frame
-from mapt_ros.data.labels import LABEL_DIVISOR, is_instance
+from mapt_ros.data.labels import LABEL_DIVISOR, instance_areas, is_instance
 
 _TRIES = 8  # places drawn for one copy before it is given up
 _LEAST_LEFT = 0.5  # of every instance, the copy included, at least this share of its pixels stays visible
@@ -52,7 +52,7 @@ def copy_small_instances(
     """
     if count == 0:
         return frames
-    areas = [_areas(labels) for _, labels in frames]
+    areas = [instance_areas(labels) for _, labels in frames]
     small = [label for label, pixels in areas[-1].items() if area[0] <= pixels <= area[1]]
     if not small:
         return frames
@@ -82,12 +82,6 @@ def _copy(canvases: list[_Canvas], label: int, new_label: int, rng: np.random.Ge
                 _paste(canvas, cutout, mask, offset, new_label)
             return True
     return False
-
-
-def _areas(labels: np.ndarray) -> dict[int, int]:
-    """Label -> pixels of every instance."""
-    found, counts = np.unique(labels[is_instance(labels)], return_counts=True)
-    return dict(zip(found.tolist(), counts.tolist(), strict=True))
 
 
 def _cut_out(labels: np.ndarray, label: int) -> _Cutout:

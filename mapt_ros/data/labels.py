@@ -106,6 +106,12 @@ def is_instance(labels: np.ndarray) -> np.ndarray:
     return (labels >= 0) & ((labels & (LABEL_DIVISOR - 1)) != 0)
 
 
+def instance_areas(labels: np.ndarray) -> dict[int, int]:
+    """Label -> pixels of every instance of an HxW label map."""
+    found, counts = np.unique(labels[is_instance(labels)], return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
 def labels_to_step_png(labels: np.ndarray) -> np.ndarray:
     """KITTI-STEP's encoding of a label map as HxWx3 uint8 RGB: R = class, G * 256 + B = track id.
 

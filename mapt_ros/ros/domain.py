@@ -3,6 +3,8 @@
 import os
 import socket
 
+from mapt_ros.errors import InputError
+
 _DOMAINS = range(1, 101)  # the ports of higher ones lie where Linux takes its ephemeral ports from
 _claims: list[socket.socket] = []  # held until the process ends
 
@@ -14,11 +16,16 @@ def use_own_domain() -> int:
 
     Returns:
         The domain.
+
+    Raises:
+        InputError: that one is no number.
     """
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    if "ROS_DOMAIN_ID" not in os.environ:
-        os.environ["ROS_DOMAIN_ID"] = str(claim_domain())
-    return int(os.environ["ROS_DOMAIN_ID"])
+    chosen = os.environ.get("ROS_DOMAIN_ID") or str(claim_domain())  # ROS takes an empty one for none, too
+    if not chosen.isdecimal():
+        raise InputError(f"ROS_DOMAIN_ID={chosen}: expected a number, between 1 and 101 at best")
+    os.environ["ROS_DOMAIN_ID"] = chosen
+    return int(chosen)
 
 
 def claim_domain() -> int:

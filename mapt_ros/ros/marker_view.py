@@ -22,10 +22,11 @@ from mapt_ros.data.labels import KITTI_STEP
 from mapt_ros.errors import InputError
 from mapt_ros.replay.bag_reader import BagReader
 from mapt_ros.replay.decode import decode_message
+from mapt_ros.replay.files import write_beside
 from mapt_ros.resources import resource
 from mapt_ros.ros.conversions import decode_panoptic
 from mapt_ros.ros.markers import GroundCamera, GroundTrails, track_markers
-from mapt_ros.viz.overlay import Trails, draw_overlay
+from mapt_ros.viz.overlay import Trails, draw_overlay, png_bytes
 
 _FIELD_OF_VIEW = 0.785  # radians, vertical; RViz's
 _NEAR = 0.1
@@ -101,15 +102,14 @@ def main() -> int:
     """Writes the picture: the overlay above the 3D view."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of `mapt demo`")
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=Path, help="the PNG to write")
     parser.add_argument("--frame", type=int, default=-1)
     options = parser.parse_args()
     try:
-        picture = draw_run(options.run, options.frame)
+        write_beside(options.out, png_bytes(draw_run(options.run, options.frame)))
     except InputError as error:
         print(f"marker_view: {error}", file=sys.stderr)
         return 2
-    cv2.imwrite(str(options.out), picture[..., ::-1])
     return 0
 
 

@@ -9,16 +9,25 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
+from mapt_ros.errors import InputError, first_line
 from mapt_ros.ros.transport import use_large_shared_memory
 
 
 @contextmanager
 def participant(name: str) -> Iterator[Node]:
-    """A node whose callbacks run in a background thread until the context is left."""
+    """A node whose callbacks run in a background thread until the context is left.
+
+    Raises:
+        InputError: the middleware refuses to start, as with a ``ROS_DOMAIN_ID`` that is no number.
+    """
     use_large_shared_memory()
     context = Context()
-    rclpy.init(context=context, args=[])
-    node = Node(name, context=context)
+    try:
+        rclpy.init(context=context, args=[])
+        node = Node(name, context=context)
+    except Exception as error:
+        context.try_shutdown()
+        raise InputError(f"the middleware did not start: {first_line(error)}") from error
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     stop = threading.Event()

@@ -13,7 +13,6 @@ from mapt_ros.synthetic.mesh import Mesh, pose
 from mapt_ros.synthetic.view import Camera
 from mapt_ros.synthetic.world import World
 
-_PERSON = 11
 _NEAREST = 0.3  # metres before the camera
 
 

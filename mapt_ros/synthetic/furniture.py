@@ -9,7 +9,6 @@ WALL, FENCE, POLE = 3, 4, 5
 
 STEEL = Material((0.3, 0.31, 0.32), Texture.PLAIN, gloss=0.05)
 _DARK = Material((0.05, 0.055, 0.06), Texture.PLAIN, gloss=0.04)
-_CONCRETE = Material((0.36, 0.35, 0.33), Texture.CONCRETE, 2.0)
 
 
 def lamp_post(height: float, arm: float, kind: int) -> Mesh:

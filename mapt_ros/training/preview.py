@@ -1,13 +1,10 @@
 """Pictures of what a network in training sees: tracked frames of its own data, as overlays on one sheet."""
 
-import cv2
-import numpy as np
-
 from mapt_ros.data.frames import Dataset
 from mapt_ros.model.mapt import MAPT
 from mapt_ros.tracking.config import TrackerConfig
 from mapt_ros.tracking.tracker import PanopticTracker
-from mapt_ros.viz.overlay import contact_sheet, draw_overlay
+from mapt_ros.viz.overlay import contact_sheet, draw_overlay, png_bytes
 
 _SEQUENCES, _FRAMES = 4, 3
 
@@ -23,4 +20,4 @@ def preview(model: MAPT, datasets: list[Dataset], settings: TrackerConfig) -> by
             image, _ = sequence.frame(i)
             overlays.append(draw_overlay(image, tracker(image), model.config.classes))
     sheet = contact_sheet(overlays, columns=_FRAMES)
-    return cv2.imencode(".png", np.ascontiguousarray(sheet[..., ::-1]))[1].tobytes()
+    return png_bytes(sheet)

@@ -6,6 +6,7 @@ from pathlib import Path
 from mapt_ros.data.dataset import open_dataset
 from mapt_ros.data.frames import Dataset
 from mapt_ros.data.labels import ClassSet
+from mapt_ros.data.mappings import mapped
 from mapt_ros.errors import InputError, first_line
 from mapt_ros.resources import cache_dir
 from mapt_ros.training.recipe import DataSource, SyntheticSource
@@ -24,11 +25,10 @@ def open_sources(sources: tuple[DataSource, ...], classes: ClassSet) -> list[Dat
     for source in sources:
         folder = source.folder if source.synthetic is None else synthetic_folder(source.synthetic)
         dataset = open_dataset(folder, source.split if source.synthetic is None else "train")
-        if dataset.classes != classes:
-            raise InputError(
-                f"{folder}: has the classes of {dataset.classes.name}, the network those of {classes.name}"
-            )
-        datasets.append(dataset)
+        try:
+            datasets.append(mapped(dataset, classes))
+        except InputError as error:
+            raise InputError(f"{folder}: {error}") from None
     return datasets
 
 

@@ -114,6 +114,11 @@ def draw_overlay(
     return canvas
 
 
+def png_bytes(picture: np.ndarray) -> bytes:
+    """An HxWx3 uint8 RGB picture as a PNG file's content."""
+    return cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes()
+
+
 def contact_sheet(images: list[np.ndarray], columns: int) -> np.ndarray:
     """Puts HxWx3 uint8 images into a grid, row by row; smaller ones are centred in their cell.
 

@@ -5,6 +5,9 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
+from mapt_ros.errors import InputError
 from mapt_ros.ros import domain
 from mapt_ros.ros.domain import claim_domain, use_own_domain
 
@@ -42,3 +45,14 @@ def test_a_domain_where_somebody_listens_is_left_to_them(monkeypatch):
 def test_the_users_own_domain_stays(monkeypatch):
     monkeypatch.setenv("ROS_DOMAIN_ID", "42")
     assert use_own_domain() == 42
+
+
+def test_an_empty_domain_is_none_chosen(monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", "")
+    assert use_own_domain() == int(os.environ["ROS_DOMAIN_ID"]) > 0
+
+
+def test_a_domain_that_is_no_number_is_told(monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", "abc")
+    with pytest.raises(InputError, match="^ROS_DOMAIN_ID=abc: expected a number"):
+        use_own_domain()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -18,7 +19,7 @@ from mapt_ros.replay.bags import BagWriter
 from mapt_ros.replay.sinks import BagSink
 from mapt_ros.replay.sources import SourceFrame
 from mapt_ros.resources import resource
-from mapt_ros.ros.marker_view import OrbitView, draw_markers, draw_run, draw_view
+from mapt_ros.ros.marker_view import OrbitView, draw_markers, draw_run, draw_view, main
 from mapt_ros.tracking.frame import Association, PanopticFrame, TrackedInstance, TrackState
 from mapt_ros.viz.overlay import track_color
 
@@ -94,7 +95,7 @@ def test_ground_of_the_configuration_is_seen_from_above_the_far_end_on_top(rviz)
     assert lines[:240].sum() > lines[240:].sum() > 0  # denser with the distance
 
 
-def test_recorded_run_is_shown_with_overlay_and_markers(tmp_path):
+def test_recorded_run_is_shown_with_overlay_and_markers(tmp_path, monkeypatch, capsys):
     labels = np.full((96, 160), LABEL_DIVISOR * 8, np.int32)
     labels[40:80, 60:100] = LABEL_DIVISOR * 13 + 7
     car = TrackedInstance(
@@ -135,3 +136,12 @@ def test_recorded_run_is_shown_with_overlay_and_markers(tmp_path):
     assert len(bright) > 20  # the car's box; ground and background are grey
     with pytest.raises(InputError, match="frame 2 of 2"):
         draw_run(tmp_path, 2)
+
+    def run(out: Path) -> int:
+        monkeypatch.setattr("sys.argv", ["marker_view", str(tmp_path), str(out)])
+        return main()
+
+    assert run(tmp_path / "view.png") == 0
+    assert (cv2.imread(str(tmp_path / "view.png"))[..., ::-1] == picture).all()
+    assert run(tmp_path / "none" / "view.png") == 2
+    assert "none/view.png: cannot be written" in capsys.readouterr().err

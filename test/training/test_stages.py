@@ -1,7 +1,10 @@
 """Data of later stages may still be written while the first ones train; what cannot serve is found as soon as it is there."""
 
+import cv2
+import numpy as np
 import pytest
 
+from mapt_ros.data.labels import LABEL_DIVISOR, labels_to_step_png
 from mapt_ros.errors import InputError
 from mapt_ros.tracking.config import load_config
 from mapt_ros.training.distributed import joined
@@ -80,3 +83,23 @@ def test_a_stage_cannot_ask_for_more_sources_than_there_are(recipe_file):
 def test_where_the_world_is_kept_tells_what_it_is():
     folder = synthetic_folder(DataSource(**WORLD).synthetic)
     assert folder.name == "mixed_seed7_1x2_64x128"
+
+
+def test_labels_of_another_class_set_are_mapped_by_name(recipe_file, tmp_path, drawn):
+    """MOTChallenge-STEP's layout: its persons are the network's, its other classes stuff of the same names."""
+    image, _ = drawn(0, 0)
+    labels = np.full(image.shape[:2], 3 * LABEL_DIVISOR, np.int32)  # sky
+    labels[30:] = 0  # sidewalk
+    labels[20:50, 40:60] = 4 * LABEL_DIVISOR + 7  # a person
+    for t in range(3):
+        for kind, pixels in (("images", image), ("panoptic_maps", labels_to_step_png(labels))):
+            path = tmp_path / "mot" / kind / "train" / "0002" / f"{t:06d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), pixels[..., ::-1])
+    recipe = load_recipe(recipe_file(data=[{"folder": str(tmp_path / "mot"), "split": "train"}]))
+    (dataset,) = opened(recipe, None).samples(0).datasets
+    classes = load_config(recipe.config).model.classes
+    assert dataset.classes == classes
+    ids = {info.name: info.id for info in classes.classes}
+    found = set(np.unique(dataset.sequences[0].labels(1)).tolist())
+    assert found == {ids["sky"] * LABEL_DIVISOR, ids["sidewalk"] * LABEL_DIVISOR, ids["person"] * LABEL_DIVISOR + 7}

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -22,6 +21,7 @@ from mapt_ros.evaluation.propagation import PropagationQuality
 from mapt_ros.evaluation.variants import Variant, track_variants
 from mapt_ros.replay.files import partial_name, write_beside, writing
 from mapt_ros.tracking.tracker import PanopticTracker
+from mapt_ros.viz.overlay import png_bytes
 
 
 def write_maps(place: Path, tracker: PanopticTracker, dataset: Dataset, variants: tuple[Variant, ...]) -> None:
@@ -121,7 +121,7 @@ def _write_map(path: Path, labels: np.ndarray) -> None:
     except InputError as error:
         raise InputError(f"{path.parent.name}: {error}") from None
     with writing(path):
-        path.write_bytes(cv2.imencode(".png", np.ascontiguousarray(png[..., ::-1]))[1].tobytes())
+        path.write_bytes(png_bytes(png))
 
 
 def _files(

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from mapt_ros.data.labels import is_instance
+from mapt_ros.data.labels import instance_areas
 
 _LEAST_AREA = 64  # pixels; of smaller parts the edges decide how many they have
 
@@ -16,12 +16,12 @@ def hidden_things(label_maps: Iterable[np.ndarray]) -> list[set[int]]:
     than half of what it has at some time before, and of what it has at some time after. A thing that drives away or
     leaves the image is not hidden, nor is one of which never more than 64 pixels are seen on both sides.
     """
-    return _hidden([_areas(labels) for labels in label_maps])
+    return _hidden([instance_areas(labels) for labels in label_maps])
 
 
 def hidden_share(label_maps: Iterable[np.ndarray]) -> float:
     """How occluded a sequence is: hidden things as a share of all, frame by frame; 0 without any thing."""
-    areas = [_areas(labels) for labels in label_maps]
+    areas = [instance_areas(labels) for labels in label_maps]
     return sum(map(len, _hidden(areas))) / max(sum(map(len, areas)), 1)
 
 
@@ -35,8 +35,3 @@ def _hidden(areas: list[dict[int, int]]) -> list[set[int]]:
         for i in np.flatnonzero((2 * visible < once) & (once >= _LEAST_AREA)).tolist():
             hidden[i].add(label)
     return hidden
-
-
-def _areas(labels: np.ndarray) -> dict[int, int]:
-    found, counts = np.unique(labels[is_instance(labels)], return_counts=True)
-    return dict(zip(found.tolist(), counts.tolist(), strict=True))
